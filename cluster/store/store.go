@@ -1,0 +1,202 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+
+	"github.com/tidwall/btree"
+
+	"seatrial.dev/seatrial/cluster/kinds"
+)
+
+// What can go wrong with a write or a watch. Callers compare with errors.Is.
+var (
+	ErrExists   = errors.New("object exists already")
+	ErrNotFound = errors.New("object not found")
+	ErrConflict = errors.New("object has been modified")
+	ErrTooOld   = errors.New("resource version too old")
+)
+
+// Type says what a write did.
+type Type uint8
+
+// The three things a write can do to an object.
+const (
+	Added Type = iota + 1
+	Modified
+	Deleted
+)
+
+// String is Kubernetes' word for the event type in a watch.
+func (t Type) String() string { return [...]string{"", "ADDED", "MODIFIED", "DELETED"}[t] }
+
+// Event is one write, as watchers see it.
+type Event struct {
+	Type   Type
+	Ref    kinds.Ref
+	RV     uint64       // resourceVersion of this write
+	Object kinds.Object // the new state; for Deleted the last state, stamped with RV
+	Old    kinds.Object // the state before; nil for Added
+}
+
+// WindowDefault is how many writes the log keeps for watchers to resume from.
+const WindowDefault = 1 << 18
+
+// Store holds one cluster's objects in memory. It is not safe for concurrent use.
+type Store struct {
+	tables [kinds.Count]*btree.BTreeG[item]
+	rv     uint64
+	log    []Event // log[i] has RV first+i
+	first  uint64
+	window int
+}
+
+type item struct {
+	key kinds.Key
+	obj kinds.Object
+	rv  uint64
+}
+
+func lessItem(a, b item) bool { return a.key.Compare(b.key) < 0 }
+
+// New returns an empty store whose log keeps at least window writes.
+func New(window int) *Store {
+	s := &Store{window: window, first: 1}
+	for i := range s.tables {
+		s.tables[i] = btree.NewBTreeGOptions(lessItem, btree.Options{NoLocks: true})
+	}
+	return s
+}
+
+// RV is the resourceVersion of the latest write, 0 for an empty store.
+func (s *Store) RV() uint64 { return s.rv }
+
+// Get returns an object, or nil.
+func (s *Store) Get(ref kinds.Ref) kinds.Object {
+	it, ok := s.tables[ref.Kind].Get(item{key: ref.Key})
+	if !ok {
+		return nil
+	}
+	return it.obj
+}
+
+// Len is the number of objects of a kind.
+func (s *Store) Len(k kinds.Kind) int { return s.tables[k].Len() }
+
+// List walks the objects of a kind in the order of their keys; namespace ""
+// means all. The store must not be written to during the walk.
+func (s *Store) List(k kinds.Kind, namespace string) iter.Seq[kinds.Object] {
+	return s.ListAfter(k, namespace, kinds.Key{Namespace: namespace})
+}
+
+// ListAfter is List from the first key that is not before start: how a list in
+// pieces goes on.
+func (s *Store) ListAfter(k kinds.Kind, namespace string, start kinds.Key) iter.Seq[kinds.Object] {
+	return func(yield func(kinds.Object) bool) {
+		s.tables[k].Ascend(item{key: start}, func(it item) bool {
+			if namespace != "" && it.key.Namespace != namespace {
+				return false
+			}
+			return yield(it.obj)
+		})
+	}
+}
+
+// Create adds an object and stamps its resourceVersion.
+func (s *Store) Create(o kinds.Object) (Event, error) {
+	ref := kinds.RefOf(o)
+	if _, ok := s.tables[ref.Kind].Get(item{key: ref.Key}); ok {
+		return Event{}, fmt.Errorf("create %s: %w", ref, ErrExists)
+	}
+	s.stamp(o)
+	s.tables[ref.Kind].Set(item{ref.Key, o, s.rv})
+	return s.append(Event{Type: Added, Ref: ref, RV: s.rv, Object: o}), nil
+}
+
+// Update replaces an object. expect is the resourceVersion the writer read, 0
+// when any will do.
+func (s *Store) Update(o kinds.Object, expect uint64) (Event, error) {
+	ref := kinds.RefOf(o)
+	old, err := s.current(ref, expect)
+	if err != nil {
+		return Event{}, fmt.Errorf("update %s: %w", ref, err)
+	}
+	s.stamp(o)
+	s.tables[ref.Kind].Set(item{ref.Key, o, s.rv})
+	return s.append(Event{Type: Modified, Ref: ref, RV: s.rv, Object: o, Old: old.obj}), nil
+}
+
+// Delete removes an object. last is the writer's own copy of its final state,
+// which watchers get; nil keeps the stored state as it is.
+func (s *Store) Delete(ref kinds.Ref, last kinds.Object, expect uint64) (Event, error) {
+	old, err := s.current(ref, expect)
+	if err != nil {
+		return Event{}, fmt.Errorf("delete %s: %w", ref, err)
+	}
+	if last == nil {
+		last = kinds.Clone(old.obj)
+	}
+	s.stamp(last)
+	s.tables[ref.Kind].Delete(item{key: ref.Key})
+	return s.append(Event{Type: Deleted, Ref: ref, RV: s.rv, Object: last, Old: old.obj}), nil
+}
+
+func (s *Store) current(ref kinds.Ref, expect uint64) (item, error) {
+	it, ok := s.tables[ref.Kind].Get(item{key: ref.Key})
+	if !ok {
+		return item{}, ErrNotFound
+	}
+	if expect != 0 && expect != it.rv {
+		return item{}, fmt.Errorf("%w: at version %d, not %d", ErrConflict, it.rv, expect)
+	}
+	return it, nil
+}
+
+func (s *Store) stamp(o kinds.Object) {
+	s.rv++
+	o.SetResourceVersion(strconv.FormatUint(s.rv, 10))
+}
+
+func (s *Store) append(e Event) Event {
+	if len(s.log) >= 2*s.window { // trim by halves, so that a write costs O(1) amortised
+		n := copy(s.log, s.log[s.window:])
+		clear(s.log[n:])
+		s.log = s.log[:n]
+		s.first += uint64(s.window)
+	}
+	s.log = append(s.log, e)
+	return e
+}
+
+// Since returns the writes after resourceVersion rv, oldest first. The slice is
+// the store's own and holds until the next write. It fails with ErrTooOld when
+// the log no longer reaches back that far.
+func (s *Store) Since(rv uint64) ([]Event, error) {
+	if rv+1 < s.first {
+		return nil, fmt.Errorf("watch from %d, oldest kept is %d: %w", rv, s.first, ErrTooOld)
+	}
+	if rv >= s.rv {
+		return nil, nil
+	}
+	return s.log[rv+1-s.first:], nil
+}
+
+// At returns the write with resourceVersion rv.
+func (s *Store) At(rv uint64) (Event, error) {
+	if rv < s.first || rv > s.rv {
+		return Event{}, fmt.Errorf("version %d, kept are %d to %d: %w", rv, s.first, s.rv, ErrTooOld)
+	}
+	return s.log[rv-s.first], nil
+}
+
+// Snapshot returns a copy of the store's objects as they are now, with an empty
+// log. It shares all memory until either side is written to.
+func (s *Store) Snapshot() *Store {
+	c := &Store{rv: s.rv, first: s.rv + 1, window: s.window}
+	for i := range s.tables {
+		c.tables[i] = s.tables[i].Copy()
+	}
+	return c
+}
