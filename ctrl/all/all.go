@@ -6,6 +6,7 @@ package all
 
 import (
 	"seatrial.dev/seatrial/ctrl"
+	"seatrial.dev/seatrial/ctrl/deployment"
 	"seatrial.dev/seatrial/ctrl/replicaset"
 )
 
@@ -19,6 +20,7 @@ type Config struct {
 func New(cfg Config) []ctrl.Controller {
 	_ = cfg
 	return []ctrl.Controller{
+		deployment.New(),
 		replicaset.New(),
 		replicaset.NewReplicationController(),
 	}
