@@ -13,6 +13,10 @@
 // "expectations" (the problem is described with Kubernetes' ReplicaSet
 // controller).
 //
+// After each write that succeeded the driver records the notes bound to it
+// (Plan.NotesOf); the others (Plan.Notes) it records in any case. After a write
+// that failed it asks a controller that is a Listener what to tell.
+//
 // Queue is the state machine of keys that both worlds' drivers use. One package
 // per controller stands below this one; they never import each other and meet
 // only through objects.

@@ -12,5 +12,7 @@
 //
 // Indexes: objects by the UID of any owner, pods by node and by controller
 // (with running counts, so that a controller of ten thousand pods need not walk
-// them to learn that nothing is to be done), controllerless pods by namespace.
+// them to learn that nothing is to be done), controllerless pods by namespace;
+// ReplicaSets and ControllerRevisions without controller by namespace; services
+// by what they select.
 package view

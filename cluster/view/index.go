@@ -23,6 +23,8 @@ func (v *View) index(e *entry, old, now kinds.Object) {
 		eachOwner(old, func(uid types.UID) { drop(v.owned, uid, e) })
 		eachOwner(now, func(uid types.UID) { add(v.owned, uid, e) })
 	}
+	v.ownerless.index(e, old, now)
+	v.services.index(e, old, now)
 	if e.ref.Kind == kinds.Pod {
 		o, _ := old.(*corev1.Pod)
 		n, _ := now.(*corev1.Pod)

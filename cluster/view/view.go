@@ -22,6 +22,9 @@ type View struct {
 	podsOf  map[types.UID]*Group                // pods by UID of their controller
 	onNode  map[string]*btree.BTreeG[*entry]    // pods by spec.nodeName; "" is unassigned
 	orphans map[string]*btree.BTreeG[*entry]    // pods without controller, by namespace
+
+	ownerless ownerless
+	services  selectedBy
 }
 
 // Pulse tells when a node was last heard of. It stands beside the Lease objects
@@ -58,6 +61,9 @@ func New(of ...kinds.Kind) *View {
 		podsOf:  map[types.UID]*Group{},
 		onNode:  map[string]*btree.BTreeG[*entry]{},
 		orphans: map[string]*btree.BTreeG[*entry]{},
+
+		ownerless: ownerless{},
+		services:  selectedBy{},
 	}
 	if len(of) == 0 {
 		for _, i := range kinds.All() {
