@@ -21,9 +21,10 @@ const (
 // Queue holds the pods that wait for a node: active ones by priority and age,
 // those in back-off, and those that wait for the cluster to change.
 type Queue struct {
-	pods   map[kinds.Key]*waiting
-	active *btree.BTreeG[*waiting] // by priority, then time added
-	timed  *btree.BTreeG[*waiting] // in back-off or parked, by due
+	pods    map[kinds.Key]*waiting
+	active  *btree.BTreeG[*waiting] // by priority, then time added
+	timed   *btree.BTreeG[*waiting] // in back-off or parked, by due
+	changes uint64                  // how often Changed was called
 }
 
 type state uint8
@@ -43,7 +44,7 @@ type waiting struct {
 	cause    uint64
 	attempts int
 	state    state
-	moved    bool // something changed while it was in flight
+	changes  uint64 // the queue's when it was handed out
 }
 
 // NewQueue returns an empty queue.
@@ -114,7 +115,7 @@ func (q *Queue) Pop(now time.Time) (pod *corev1.Pod, cause uint64, ok bool) {
 	if !ok {
 		return nil, 0, false
 	}
-	w.state, w.moved = inFlight, false
+	w.state, w.changes = inFlight, q.changes
 	w.attempts++
 	return w.pod, w.cause, true
 }
@@ -141,7 +142,7 @@ func (q *Queue) Park(now time.Time, key kinds.Key) {
 	if w == nil || w.state != inFlight {
 		return
 	}
-	if w.moved {
+	if w.changes != q.changes {
 		w.due = now.Add(backoff(w.attempts))
 		q.enter(w, inBackoff)
 		return
@@ -162,6 +163,7 @@ func (q *Queue) Retry(now time.Time, key kinds.Key) {
 // Changed says that the cluster changed in a way that may help parked pods: they
 // are tried again after their back-off, counted from when they were parked.
 func (q *Queue) Changed(now time.Time, cause uint64) {
+	q.changes++
 	var wake []*waiting
 	q.timed.Scan(func(w *waiting) bool {
 		if w.state == parked {
@@ -176,18 +178,6 @@ func (q *Queue) Changed(now time.Time, cause uint64) {
 			q.enter(w, inBackoff)
 		} else {
 			q.enter(w, isActive)
-		}
-	}
-	q.flightsMoved()
-}
-
-func (q *Queue) flightsMoved() {
-	if len(q.pods) == q.active.Len()+q.timed.Len() {
-		return
-	}
-	for _, w := range q.pods { //det:ok sets a flag on each
-		if w.state == inFlight {
-			w.moved = true
 		}
 	}
 }

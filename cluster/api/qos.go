@@ -2,7 +2,6 @@ package api
 
 import (
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // QOSClass is the quality of service class of a pod: Guaranteed when every
@@ -19,7 +18,7 @@ func QOSClass(spec *corev1.PodSpec) corev1.PodQOSClass {
 				request, hasRequest := r.Requests[name]
 				hasLimit, hasRequest = hasLimit && !limit.IsZero(), hasRequest && !request.IsZero()
 				any = any || hasLimit || hasRequest
-				equal = equal && hasLimit && (!hasRequest || sameQuantity(request, limit))
+				equal = equal && hasLimit && (!hasRequest || request.Cmp(limit) == 0)
 			}
 		}
 	}
@@ -31,5 +30,3 @@ func QOSClass(spec *corev1.PodSpec) corev1.PodQOSClass {
 	}
 	return corev1.PodQOSBurstable
 }
-
-func sameQuantity(a, b resource.Quantity) bool { return a.Cmp(b) == 0 }
