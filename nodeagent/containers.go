@@ -1,0 +1,317 @@
+package nodeagent
+
+import (
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+type containerState uint8
+
+const (
+	containerIdle     containerState = iota // has not run in this pod
+	containerPulling                        // its image is being pulled for a start
+	containerStarting                       // StartContainer is out
+	containerRunning
+	containerExited
+)
+
+// container is one container of a pod over all its runs.
+type container struct {
+	spec    *corev1.Container
+	init    bool
+	sidecar bool
+	path    string // see fieldPath
+	mounts  []corev1.VolumeMountStatus
+
+	state     containerState
+	run       int32 // of the present run, or of the last: its restart count
+	runtimeID string
+	running   *corev1.ContainerStateRunning // of the present run
+	term      *corev1.ContainerStateTerminated
+	last      *corev1.ContainerStateTerminated // of the run before
+	waiting   *corev1.ContainerStateWaiting    // why it does not start; nil is no reason
+
+	startedAt time.Time
+	exitedAt  time.Time // of the last run that ended
+	exitedOld time.Time // of the run before that
+
+	done    bool // an init container that ended well in this sandbox
+	passed  bool // a sidecar that has started in this sandbox
+	started bool // runs, and its startup probe has succeeded
+	hooking bool // its postStart hook is under way
+
+	// What keeps it from starting.
+	notBefore time.Time
+	settleAt  time.Time // when its failure gives way to the back-off it led to
+	crash     backoff
+	crashSeen bool // the back-off after the last exit has been looked up
+	counted   bool // and lengthened
+	forced    bool // restart after a kill that was the agent's own wish
+	pull      backoff
+	pullError string
+	pullSince time.Time
+
+	killing
+	probes [3]probe // by ProbeKind - 1
+}
+
+func (c *container) id(p *pod) ContainerID { return ContainerID{p.uid, c.spec.Name, c.run} }
+
+// live says that there is or soon will be a process.
+func (c *container) live() bool { return c.state == containerRunning || c.state == containerStarting }
+
+// recall sets up a container of a pod that ran here before the agent did. The
+// host has restarted, so what ran has ended, and how is not known: the runtime
+// then reports exit code 255 and the reason Unknown.
+func (a *Agent) recall(p *pod, c *container) {
+	s := oldStatus(p, c)
+	if s == nil {
+		return
+	}
+	c.run, c.runtimeID, c.last = s.RestartCount, s.ContainerID, s.LastTerminationState.Terminated
+	switch {
+	case s.State.Running != nil:
+		c.term = &corev1.ContainerStateTerminated{ExitCode: 255, Reason: "Unknown",
+			StartedAt: s.State.Running.StartedAt, FinishedAt: a.stamp(), ContainerID: s.ContainerID}
+	case s.State.Terminated != nil:
+		c.term = s.State.Terminated
+	case s.LastTerminationState.Terminated != nil:
+		c.term, c.last = s.LastTerminationState.Terminated, nil
+	default:
+		return
+	}
+	c.state, c.exitedAt, c.crashSeen, c.counted = containerExited, a.now, true, true
+}
+
+func oldStatus(p *pod, c *container) *corev1.ContainerStatus {
+	list := p.api.Status.ContainerStatuses
+	if c.init {
+		list = p.api.Status.InitContainerStatuses
+	}
+	for i := range list {
+		if list[i].Name == c.spec.Name {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// backsOff looks up, once after each exit, whether the restart has to wait. The
+// first restart does not; after that the wait is counted from the exit.
+func (a *Agent) backsOff(p *pod, c *container) bool {
+	if c.state != containerExited || c.crashSeen {
+		return false
+	}
+	c.crashSeen = true
+	since := c.exitedAt
+	if c.forced {
+		// The kubelet kills and restarts in one round, in which the run that it
+		// kills does not count as ended yet: the one before does.
+		since = c.exitedOld
+	}
+	if c.crash.until(a.now, since, a.cfg.CrashBackoffMax).IsZero() {
+		return false
+	}
+	c.notBefore, c.settleAt = c.exitedAt.Add(c.crash.delay), a.now.Add(a.cfg.Relist)
+	return true
+}
+
+// settle shows back-offs in place of the failures that led to them.
+func (a *Agent) settle(p *pod) {
+	for i := range p.containers {
+		c := &p.containers[i]
+		if c.settleAt.IsZero() || a.now.Before(c.settleAt) {
+			continue
+		}
+		c.settleAt = time.Time{}
+		p.dirty = true
+		if c.pullError != "" {
+			a.settlePull(p, c)
+			continue
+		}
+		c.waiting = &corev1.ContainerStateWaiting{Reason: reasonCrashLoop,
+			Message: "back-off " + c.crash.delay.String() + " restarting failed container=" + c.spec.Name + " pod=" + p.fullName()}
+		a.sayWarning(p, c, "BackOff", "Back-off restarting failed container "+c.spec.Name+" in pod "+p.fullName())
+	}
+}
+
+// start begins a container's start: its image first.
+func (a *Agent) start(p *pod, c *container) {
+	c.notBefore, c.settleAt = time.Time{}, time.Time{}
+	if c.term != nil && !c.counted {
+		a.countCrash(c)
+	}
+	if a.ensureImage(p, c) {
+		a.launch(p, c)
+	}
+}
+
+// countCrash lengthens the back-off that the next exit will meet.
+func (a *Agent) countCrash(c *container) {
+	c.counted = true
+	since := c.exitedAt
+	if c.forced {
+		since = c.exitedOld
+	}
+	if !since.IsZero() {
+		c.crash.next(a.now, since, a.cfg.CrashBackoff, a.cfg.CrashBackoffMax)
+	}
+}
+
+// launch starts a container whose image is there.
+func (a *Agent) launch(p *pod, c *container) {
+	if c.term != nil {
+		c.run++
+		c.last, c.term = c.term, nil
+	}
+	c.state, c.forced, c.waiting, c.killing = containerStarting, false, nil, killing{}
+	p.starting = c
+	a.do(StartContainer{ID: c.id(p), Pod: p.api, Container: c.spec})
+}
+
+func (a *Agent) containerStarted(in ContainerStarted) {
+	p, c := a.container(in.ID)
+	if c == nil || c.state != containerStarting {
+		return
+	}
+	p.dirty = true
+	if in.Err != "" {
+		p.starting = nil
+		a.startFailed(p, c, in)
+		a.sync(p)
+		return
+	}
+	c.runtimeID, c.state, c.startedAt = in.RuntimeID, containerRunning, a.now
+	c.running = &corev1.ContainerStateRunning{StartedAt: a.stamp()}
+	a.sayNormal(p, c, "Created", "Container created")
+	a.sayNormal(p, c, "Started", "Container started")
+	if !c.init {
+		p.initialized = true
+	}
+	if h := c.spec.Lifecycle; h != nil && h.PostStart != nil && p.stage == stageRun {
+		c.hooking = true
+		a.do(RunHook{ID: c.id(p), Pod: p.api, Handler: h.PostStart})
+	} else {
+		a.begun(p, c)
+	}
+	a.sync(p)
+}
+
+// begun ends a container's start: its probes begin.
+func (a *Agent) begun(p *pod, c *container) {
+	if p.starting == c {
+		p.starting = nil
+	}
+	c.hooking = false
+	a.startProbes(p, c)
+}
+
+// startFailed handles a container that could not be started. The world may begin
+// the message with CreateContainerError or CreateContainerConfigError and a colon
+// where nothing was created; else the runtime created the container and could not
+// run it.
+func (a *Agent) startFailed(p *pod, c *container, in ContainerStarted) {
+	for _, reason := range []string{reasonCreateError, reasonConfigError} {
+		if message, ok := strings.CutPrefix(in.Err, reason+": "); ok {
+			a.sayWarning(p, c, "Failed", "Error: "+message)
+			c.state, c.notBefore = containerIdle, a.now.Add(a.cfg.SyncRetry)
+			if c.last != nil { // take the run back that launch counted
+				c.state, c.term, c.last, c.crashSeen = containerExited, c.last, nil, true
+				c.run--
+			}
+			c.waiting = &corev1.ContainerStateWaiting{Reason: reason, Message: message}
+			return
+		}
+	}
+	a.sayNormal(p, c, "Created", "Container created")
+	a.sayWarning(p, c, "Failed", "Error: "+in.Err)
+	c.runtimeID = in.RuntimeID
+	// 128 and StartError are containerd's; it gives the epoch as the start.
+	a.exited(p, c, &corev1.ContainerStateTerminated{ExitCode: 128, Reason: "StartError", Message: in.Err,
+		StartedAt: metav1.Time{Time: time.Unix(0, 0).UTC()}, FinishedAt: a.stamp(), ContainerID: in.RuntimeID})
+	if p.wantsStart(c) {
+		c.waiting = &corev1.ContainerStateWaiting{Reason: reasonRunError, Message: in.Err}
+	}
+}
+
+func (a *Agent) containerExited(in ContainerExited) {
+	p, c := a.container(in.ID)
+	if c == nil || !c.live() {
+		return
+	}
+	t := &corev1.ContainerStateTerminated{ExitCode: in.ExitCode, Signal: in.Signal, Reason: in.Reason,
+		Message: in.Message, FinishedAt: a.stamp(), ContainerID: c.runtimeID}
+	if c.running != nil {
+		t.StartedAt = c.running.StartedAt
+	}
+	if t.Reason == "" {
+		t.Reason = "Completed"
+		if t.ExitCode != 0 {
+			t.Reason = "Error"
+		}
+	}
+	if p.starting == c {
+		p.starting = nil
+	}
+	a.exited(p, c, t)
+	a.sync(p)
+}
+
+// exited records the end of a run.
+func (a *Agent) exited(p *pod, c *container, t *corev1.ContainerStateTerminated) {
+	c.state, c.term, c.running, c.waiting = containerExited, t, nil, nil
+	c.exitedOld, c.exitedAt, c.crashSeen, c.counted = c.exitedAt, a.now, false, false
+	c.started, c.hooking, c.killing = false, false, killing{}
+	if c.init && !c.sidecar && t.ExitCode == 0 {
+		c.done = true
+	}
+	a.stopProbes(p, c)
+	p.dirty = true
+}
+
+func (a *Agent) hookDone(in HookDone) {
+	p, c := a.container(in.ID)
+	switch {
+	case c == nil || c.state != containerRunning:
+		return
+	case in.Pre:
+		if c.kill != killHook {
+			return
+		}
+		if in.Err != "" {
+			a.sayWarning(p, c, "FailedPreStopHook", "PreStopHook failed")
+		}
+		c.hookOver = true
+	case !c.hooking:
+		return
+	case in.Err != "":
+		a.begun(p, c)
+		a.sayWarning(p, c, "FailedPostStartHook", "PostStartHook failed")
+		if c.kill == killNone {
+			c.forced = p.api.Spec.RestartPolicy != corev1.RestartPolicyNever
+			a.kill(p, c, "FailedPostStartHook", p.graceSeconds())
+		}
+	default:
+		a.begun(p, c)
+	}
+	p.dirty = true
+	a.sync(p)
+}
+
+// deadline is the container's next; zero is never.
+func (c *container) deadline(p *pod) time.Time {
+	at := c.killDeadline()
+	if c.state == containerRunning {
+		for i := range c.probes {
+			at = earlier(at, c.probes[i].at(p))
+		}
+		return at
+	}
+	if p.stage == stageRun && (c.state == containerIdle || c.state == containerExited) {
+		at = earlier(at, earlier(c.notBefore, c.settleAt))
+	}
+	return at
+}
