@@ -132,3 +132,6 @@ func sorted(p []Party) set {
 	slices.Sort(s)
 	return slices.Compact(s)
 }
+
+// HealAll takes back every cut.
+func (n *Net) HealAll() { n.cuts = nil }
