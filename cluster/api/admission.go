@@ -1,0 +1,112 @@
+package api
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"seatrial.dev/seatrial/cluster/kinds"
+)
+
+// notReadyTolerationSeconds is how long a pod stays on a node that is not ready
+// or unreachable unless it says otherwise (admission plug-in
+// DefaultTolerationSeconds).
+const notReadyTolerationSeconds = 300
+
+// admit lets the built-in admission plug-ins change or refuse a new object, in
+// Kubernetes' order: ServiceAccount, DefaultTolerationSeconds, Priority.
+func (a *API) admit(_ time.Time, o kinds.Object) error {
+	pod, ok := o.(*corev1.Pod)
+	if !ok {
+		return nil
+	}
+	if pod.Spec.ServiceAccountName == "" {
+		pod.Spec.ServiceAccountName = "default"
+	}
+	if pod.Spec.DeprecatedServiceAccount == "" {
+		pod.Spec.DeprecatedServiceAccount = pod.Spec.ServiceAccountName
+	}
+	pod.Spec.Tolerations = withDefaultTolerations(pod.Spec.Tolerations)
+	return a.admitPriority(pod)
+}
+
+func withDefaultTolerations(given []corev1.Toleration) []corev1.Toleration {
+	tolerates := func(key string) bool {
+		for _, t := range given {
+			if (t.Key == key || t.Key == "" && t.Operator == corev1.TolerationOpExists) &&
+				(t.Effect == corev1.TaintEffectNoExecute || t.Effect == "") {
+				return true
+			}
+		}
+		return false
+	}
+	notReady, unreachable := tolerates(corev1.TaintNodeNotReady), tolerates(corev1.TaintNodeUnreachable)
+	if notReady && unreachable {
+		return given
+	}
+	out := make([]corev1.Toleration, len(given), len(given)+2)
+	copy(out, given)
+	for _, t := range []struct {
+		has bool
+		key string
+	}{{notReady, corev1.TaintNodeNotReady}, {unreachable, corev1.TaintNodeUnreachable}} {
+		if !t.has {
+			seconds := int64(notReadyTolerationSeconds)
+			out = append(out, corev1.Toleration{Key: t.key, Operator: corev1.TolerationOpExists,
+				Effect: corev1.TaintEffectNoExecute, TolerationSeconds: &seconds})
+		}
+	}
+	return out
+}
+
+// systemPriorities are the two classes that every cluster has.
+func systemPriority(class string) (int32, bool) {
+	switch class {
+	case "system-cluster-critical":
+		return 2000000000, true
+	case "system-node-critical":
+		return 2000001000, true
+	}
+	return 0, false
+}
+
+// admitPriority resolves priorityClassName, or takes the cluster's default class.
+func (a *API) admitPriority(pod *corev1.Pod) error {
+	preempt := corev1.PreemptLowerPriority
+	var value int32
+	if name := pod.Spec.PriorityClassName; name != "" {
+		v, system := systemPriority(name)
+		pc, _ := a.store.Get(kinds.Ref{Kind: kinds.PriorityClass, Key: kinds.Key{Name: name}}).(*schedulingv1.PriorityClass)
+		switch {
+		case pc != nil:
+			v = pc.Value
+			if pc.PreemptionPolicy != nil {
+				preempt = *pc.PreemptionPolicy
+			}
+		case !system:
+			return apierrors.NewForbidden(resource(kinds.Pod), pod.Name, fmt.Errorf("no PriorityClass with name %v was found", name))
+		}
+		value = v
+	} else if a.store.Len(kinds.PriorityClass) > 0 {
+		for o := range a.store.List(kinds.PriorityClass, "") {
+			if pc := o.(*schedulingv1.PriorityClass); pc.GlobalDefault && (pod.Spec.PriorityClassName == "" || pc.Value < value) {
+				pod.Spec.PriorityClassName, value = pc.Name, pc.Value
+				if pc.PreemptionPolicy != nil {
+					preempt = *pc.PreemptionPolicy
+				}
+			}
+		}
+	}
+	if p := pod.Spec.Priority; p != nil && *p != value {
+		return apierrors.NewForbidden(resource(kinds.Pod), pod.Name,
+			fmt.Errorf("the integer value of priority (%d) must not be provided in pod spec; priority admission controller computed %d from the given PriorityClass name", *p, value))
+	}
+	pod.Spec.Priority = &value
+	if pod.Spec.PreemptionPolicy == nil {
+		pod.Spec.PreemptionPolicy = &preempt
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package api
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"seatrial.dev/seatrial/cluster/kinds"
+)
+
+// Limits of the event records.
+const (
+	// noteTTL is how long an event is kept after it was last seen, Kubernetes'
+	// --event-ttl.
+	noteTTL = time.Hour
+	// noteMessageMax is the length to which a message is cut, in bytes.
+	noteMessageMax = 1024
+)
+
+// notebook finds the Event object of a note that was seen before, and the order in
+// which events expire.
+type notebook struct {
+	byNote map[noteKey]kinds.Ref
+	expiry []noteExpiry // in the order of at
+}
+
+// noteKey is what Kubernetes' event correlation compares.
+type noteKey struct {
+	about                                   types.UID
+	typ, reason, message, component, subobj string
+}
+
+type noteExpiry struct {
+	key noteKey
+	at  time.Time
+}
+
+// Record stores a note as an Event object, or counts it on the one that says the
+// same. Events older than an hour go.
+func (a *API) Record(now time.Time, n Note) error {
+	now = now.UTC().Truncate(time.Second)
+	a.expireNotes(now)
+	if len(n.Message) > noteMessageMax {
+		n.Message = n.Message[:noteMessageMax]
+	}
+	key := noteKey{n.About.GetUID(), n.Type, n.Reason, n.Message, n.Component, n.FieldPath}
+	if ref, ok := a.notes.byNote[key]; ok {
+		if old, ok := a.store.Get(ref).(*corev1.Event); ok {
+			e := shallow(old)
+			e.Count++
+			e.LastTimestamp = metav1.Time{Time: now}
+			_, err := a.replace(e, false)
+			return err
+		}
+	}
+	return a.newEvent(now, n, key)
+}
+
+func (a *API) newEvent(now time.Time, n Note, key noteKey) error {
+	info := kinds.Of(n.About).Info()
+	ns := n.About.GetNamespace()
+	if ns == "" {
+		ns = metav1.NamespaceDefault
+	}
+	ref := kinds.Ref{Kind: kinds.Event, Key: kinds.Key{Namespace: ns}}
+	if err := a.admitPlace(ref); err != nil {
+		return err
+	}
+	ref.Name = a.eventName(n.About.GetName())
+	at := metav1.Time{Time: now}
+	apiVersion, kind := info.GVK.ToAPIVersionAndKind()
+	e := &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: ref.Name, UID: a.uid(), CreationTimestamp: at},
+		InvolvedObject: corev1.ObjectReference{APIVersion: apiVersion, Kind: kind, Namespace: n.About.GetNamespace(), Name: n.About.GetName(),
+			UID: n.About.GetUID(), ResourceVersion: n.About.GetResourceVersion(), FieldPath: n.FieldPath},
+		Reason: n.Reason, Message: n.Message, Type: n.Type, Count: 1, FirstTimestamp: at, LastTimestamp: at,
+		Source: corev1.EventSource{Component: n.Component, Host: n.Host}, ReportingController: n.Component, ReportingInstance: n.Host,
+	}
+	if _, err := a.store.Create(e); err != nil {
+		return fmt.Errorf("record event: %w", err)
+	}
+	if a.notes.byNote == nil {
+		a.notes.byNote = map[noteKey]kinds.Ref{}
+	}
+	a.notes.byNote[key] = ref
+	a.notes.expiry = append(a.notes.expiry, noteExpiry{key, now.Add(noteTTL)})
+	return nil
+}
+
+// eventName is the name Kubernetes' recorder gives an event: that of the object it
+// is about, a dot and a number in hexadecimal.
+func (a *API) eventName(about string) string {
+	const hex = "0123456789abcdef"
+	x := a.rand.Uint64()
+	b := make([]byte, 0, len(about)+17)
+	b = append(append(b, about...), '.')
+	for i := 60; i >= 0; i -= 4 {
+		b = append(b, hex[x>>i&0xf])
+	}
+	return string(b)
+}
+
+func (a *API) expireNotes(now time.Time) {
+	n := 0
+	for ; n < len(a.notes.expiry) && !a.notes.expiry[n].at.After(now); n++ {
+		x := a.notes.expiry[n]
+		ref, ok := a.notes.byNote[x.key]
+		if !ok {
+			continue
+		}
+		e, _ := a.store.Get(ref).(*corev1.Event)
+		if e != nil {
+			if until := e.LastTimestamp.Add(noteTTL); until.After(now) { // counted since: it stays until then
+				a.notes.expiry = append(a.notes.expiry, noteExpiry{x.key, until})
+				continue
+			}
+			_, _ = a.store.Delete(ref, nil, 0) // it was there a line ago
+		}
+		delete(a.notes.byNote, x.key)
+	}
+	a.notes.expiry = a.notes.expiry[n:]
+}

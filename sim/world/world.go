@@ -1,0 +1,145 @@
+package world
+
+import (
+	"fmt"
+	"time"
+
+	"seatrial.dev/seatrial/cluster/api"
+	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/cluster/store"
+	"seatrial.dev/seatrial/ctrl/all"
+	"seatrial.dev/seatrial/netsim"
+	"seatrial.dev/seatrial/scenarios"
+	"seatrial.dev/seatrial/sim"
+)
+
+// Timing is how long the parts of the control plane take in virtual time.
+type Timing struct {
+	APIRequest  time.Duration // the API server's work on one request
+	CallTimeout time.Duration // after which a caller without an answer gives up
+	Reconnect   time.Duration // from a link's return until a broken watch is resumed
+	Reconcile   time.Duration // a controller's work on one key
+	Decision    time.Duration // the scheduler's work on one pod
+	Boot        time.Duration // from power on until the node agent runs
+	LeaseRenew  time.Duration // between two heartbeats of a node (kubelet's 10 s)
+	EvictRetry  time.Duration // between two tries of a drain to evict a pod (kubectl's 5 s)
+}
+
+// DefaultTiming is that of a control plane of ordinary size.
+func DefaultTiming() Timing {
+	return Timing{
+		APIRequest:  500 * time.Microsecond,
+		CallTimeout: 10 * time.Second,
+		Reconnect:   time.Second,
+		Reconcile:   500 * time.Microsecond,
+		Decision:    500 * time.Microsecond,
+		Boot:        5 * time.Second,
+		LeaseRenew:  10 * time.Second,
+		EvictRetry:  5 * time.Second,
+	}
+}
+
+// reconcilers is how many keys a controller works on at a time, as Kubernetes'
+// --concurrent-*-syncs flags.
+const reconcilers = 5
+
+// World is one simulated cluster.
+type World struct {
+	scn    *scenarios.Scenario
+	timing Timing
+	eng    *sim.Engine
+	net    *netsim.Net
+	server *server
+	ctrls  *manager
+	sched  *scheduler
+	user   *user
+	hosts  []*host
+	byNode map[string]*host
+
+	registry netsim.Party
+	judge    scenarios.Judge
+	observed bool // the judge was told of something at this instant
+	enough   bool
+}
+
+// New builds the cluster of a scenario. seed overrides the scenario's.
+func New(scn *scenarios.Scenario, seed uint64) (*World, error) {
+	w := &World{scn: scn, timing: DefaultTiming(), eng: sim.New(seed), byNode: map[string]*host{}}
+	latency := netsim.DefaultLatency()
+	latency.SameZone, latency.CrossZone = scn.Network.LatencySameZone, scn.Network.LatencyCrossZone
+	w.net = netsim.New(latency)
+	home := ""
+	if len(scn.Nodes) > 0 {
+		home = zoneOf(scn.Nodes[0])
+	}
+	plane := w.net.Join(scenarios.ControlPlane, home)
+	w.registry = w.net.Join(scenarios.Registry, scenarios.Registry)
+
+	a, err := api.New(store.New(store.WindowDefault), w.eng.Stream("api"), api.Config{
+		ServiceCIDR: scn.Network.ServiceCIDR, NodePortMin: scn.Network.NodePortMin, NodePortMax: scn.Network.NodePortMax})
+	if err != nil {
+		return nil, fmt.Errorf("build the API: %w", err)
+	}
+	w.server = newServer(w, a, plane)
+	w.ctrls = newManager(w, plane, all.New(all.Config{PodCIDR: scn.Network.PodCIDR}))
+	w.sched = newScheduler(w, plane)
+	w.user = newUser(w, plane)
+	for i, n := range scn.Nodes {
+		h := newHost(w, n, i)
+		w.hosts = append(w.hosts, h)
+		w.byNode[n.Name] = h
+	}
+	return w, nil
+}
+
+// Engine gives access to the run's clock, hash and recorder.
+func (w *World) Engine() *sim.Engine { return w.eng }
+
+// Store is the cluster's state as the API server has it.
+func (w *World) Store() *store.Store { return w.server.api.Store() }
+
+// Run implements scenarios.Target.
+func (w *World) Run(j scenarios.Judge) error {
+	w.judge = j
+	w.user.schedule()
+	for _, h := range w.hosts {
+		h.schedulePowerOn()
+	}
+	for !w.enough {
+		at, ok := w.eng.NextAt()
+		if check, has := j.Next(); has && (!ok || check < at) && check <= w.scn.Duration {
+			w.eng.Run(check, nil)
+			w.settle()
+			continue
+		}
+		if !ok || at > w.scn.Duration {
+			break
+		}
+		w.instant(at)
+	}
+	if !w.enough {
+		w.eng.Run(w.scn.Duration, nil)
+	}
+	w.server.renewLeases()
+	return nil
+}
+
+// instant runs all events of one virtual time and lets the judge look once.
+func (w *World) instant(at time.Duration) {
+	w.eng.Run(at, nil)
+	if w.observed {
+		w.settle()
+		return
+	}
+	if check, has := w.judge.Next(); has && check <= at {
+		w.settle()
+	}
+}
+
+func (w *World) settle() {
+	w.observed = false
+	w.enough = w.judge.Settle(w.eng.Now())
+}
+
+// ref names an object of a cluster-wide kind.
+func ref(k kinds.Kind, name string) kinds.Ref { return kinds.Ref{Kind: k, Key: kinds.Key{Name: name}} }
