@@ -33,7 +33,7 @@ func (c *check) service(root *loc, svc *corev1.Service) {
 	c.clusterIPs(&at, s)
 	for i, ip := range s.ExternalIPs {
 		here := at.index("externalIPs", i)
-		c.outsideIP(&here, ip)
+		c.outsideIP(&here, "", ip)
 	}
 	c.trafficPolicies(&at, s)
 	c.balancer(&at, s)
@@ -150,21 +150,21 @@ func (c *check) clusterIPs(at *loc, s *corev1.ServiceSpec) {
 
 // outsideIP: an address that packets to a service can come in at, so neither
 // this host's own nor one of a single link.
-func (c *check) outsideIP(at *loc, value string) {
-	c.ip(at, "", value)
+func (c *check) outsideIP(at *loc, name, value string) {
+	c.ip(at, name, value)
 	ip, err := netip.ParseAddr(value)
 	if err != nil {
 		return
 	}
 	switch {
 	case ip.IsUnspecified():
-		c.invalid(at, "", value, "may not be unspecified ("+value+")")
+		c.invalid(at, name, value, "may not be unspecified ("+value+")")
 	case ip.IsLoopback():
-		c.invalid(at, "", value, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
+		c.invalid(at, name, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
 	case ip.IsLinkLocalUnicast():
-		c.invalid(at, "", value, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+		c.invalid(at, name, value, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
 	case ip.IsLinkLocalMulticast():
-		c.invalid(at, "", value, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
+		c.invalid(at, name, value, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
 	}
 }
 

@@ -49,9 +49,11 @@ func parse(file string, data []byte) ([]*yaml.Node, *InputError) {
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 func syntaxError(file string, err error) *InputError {
-	e := &InputError{File: file, Problem: err.Error()}
+	e := &InputError{File: file, Line: 1, Problem: err.Error()} // the parser names no line on the first
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-		e.Line, _ = strconv.Atoi(m[1])
+		if line, err := strconv.Atoi(m[1]); err == nil {
+			e.Line = line
+		}
 		e.Problem = "not valid YAML: " + m[2]
 	}
 	return e
