@@ -133,7 +133,7 @@ func (a *Agent) woken() {
 }
 
 // rearm sets a pod's alarm to its next deadline.
-func (a *Agent) rearm(p *pod) { a.alarms.set(&p.timer, p.deadline()) }
+func (a *Agent) rearm(p *pod) { a.alarms.set(&p.timer, p.deadline(a.now)) }
 
 // container finds the run of a container that an answer is about; nil if it is
 // of an earlier run or of a pod that is gone.

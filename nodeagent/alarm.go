@@ -83,10 +83,14 @@ func (h alarms) down(i int) {
 	}
 }
 
-// earlier returns the earlier of two times, a zero one being never.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
-		return b
+// soonest finds the earliest of several times that are still to come.
+type soonest struct {
+	now time.Time
+	at  time.Time // zero is none yet
+}
+
+func (s *soonest) add(t time.Time) {
+	if t.After(s.now) && (s.at.IsZero() || t.Before(s.at)) {
+		s.at = t
 	}
-	return a
 }

@@ -53,9 +53,11 @@ type container struct {
 	pull      backoff
 	pullError string
 	pullSince time.Time
+	pullCount int    // of pulls asked for
+	hookError string // of a postStart hook that failed
 
 	killing
-	probes [3]probe // by ProbeKind - 1
+	probes *[3]probe // by ProbeKind - 1; nil for a container that has none
 }
 
 func (c *container) id(p *pod) ContainerID { return ContainerID{p.uid, c.spec.Name, c.run} }
@@ -257,6 +259,9 @@ func (a *Agent) containerExited(in ContainerExited) {
 		p.starting = nil
 	}
 	a.exited(p, c, t)
+	if c.hookError != "" {
+		c.waiting, c.hookError = &corev1.ContainerStateWaiting{Reason: reasonHookError, Message: c.hookError}, ""
+	}
 	a.sync(p)
 }
 
@@ -285,15 +290,19 @@ func (a *Agent) hookDone(in HookDone) {
 			a.sayWarning(p, c, "FailedPreStopHook", "PreStopHook failed")
 		}
 		c.hookOver = true
+		a.sync(p)
+		return
 	case !c.hooking:
 		return
 	case in.Err != "":
-		a.begun(p, c)
+		// The round waits until the container has ended.
+		c.hooking, c.hookError = false, in.Err
 		a.sayWarning(p, c, "FailedPostStartHook", "PostStartHook failed")
 		if c.kill == killNone {
-			c.forced = p.api.Spec.RestartPolicy != corev1.RestartPolicyNever
 			a.kill(p, c, "FailedPostStartHook", p.graceSeconds())
 		}
+		a.sync(p)
+		return
 	default:
 		a.begun(p, c)
 	}
@@ -301,17 +310,31 @@ func (a *Agent) hookDone(in HookDone) {
 	a.sync(p)
 }
 
-// deadline is the container's next; zero is never.
-func (c *container) deadline(p *pod) time.Time {
-	at := c.killDeadline()
-	if c.state == containerRunning {
-		for i := range c.probes {
-			at = earlier(at, c.probes[i].at(p))
+// deadlines adds the container's.
+func (c *container) deadlines(p *pod, s *soonest) {
+	switch {
+	case c.state == containerRunning:
+		if c.kill == killHook || c.kill == killTurn {
+			s.add(c.graceEnds())
 		}
-		return at
+		if c.probes != nil {
+			for i := range c.probes {
+				s.add(c.probes[i].at(p))
+			}
+		}
+	case p.stage == stageRun && (c.state == containerIdle || c.state == containerExited):
+		s.add(c.notBefore)
+		s.add(c.settleAt)
 	}
-	if p.stage == stageRun && (c.state == containerIdle || c.state == containerExited) {
-		at = earlier(at, earlier(c.notBefore, c.settleAt))
+}
+
+// unstart takes a start back for which nothing has been created yet.
+func (p *pod) unstart(c *container) {
+	c.state = containerIdle
+	if c.term != nil {
+		c.state = containerExited
 	}
-	return at
+	if p.starting == c {
+		p.starting = nil
+	}
 }

@@ -25,8 +25,9 @@ type pull struct {
 }
 
 type waiter struct {
-	p *pod
-	c *container
+	p     *pod
+	c     *container
+	count int // the container's pullCount when it asked
 }
 
 // imageName completes a reference with the tag that is meant when there is none;
@@ -82,7 +83,8 @@ func (a *Agent) ensureImage(p *pod, c *container) bool {
 	}
 	a.sayNormal(p, c, "Pulling", "Pulling image "+strconv.Quote(image))
 	c.state, c.pullSince, p.starting = containerPulling, a.now, c
-	a.askPull(waiter{p, c}, name, policy == corev1.PullAlways)
+	c.pullCount++
+	a.askPull(waiter{p, c, c.pullCount}, name, policy == corev1.PullAlways)
 	return false
 }
 
@@ -142,7 +144,7 @@ func (q *pull) wanted() bool {
 
 // waits says whether a container still wants its image.
 func (w waiter) waits() bool {
-	return w.p.starting == w.c && w.c.state == containerPulling && w.p.stage == stageRun
+	return w.p.starting == w.c && w.c.state == containerPulling && w.count == w.c.pullCount && w.p.stage == stageRun
 }
 
 func (a *Agent) imagePulled(in ImagePulled) {
@@ -158,12 +160,12 @@ func (a *Agent) imagePulled(in ImagePulled) {
 	if in.Err == "" {
 		a.haveImage(q.name, in.SizeBytes)
 	}
-	for _, w := range q.waiting {
+	for i, w := range q.waiting {
 		if !w.waits() {
 			continue
 		}
 		if in.Err == "" {
-			a.pulled(w, in)
+			a.pulled(w, in, i == 0)
 		} else {
 			a.pullFailed(w, in.Err)
 		}
@@ -183,8 +185,13 @@ func (a *Agent) haveImage(name string, sizeBytes int64) {
 	a.nodeImage(name, sizeBytes)
 }
 
-func (a *Agent) pulled(w waiter, in ImagePulled) {
+// pulled goes on with a container whose image has come. asker says that the pull
+// was its own; others have waited for a part of it.
+func (a *Agent) pulled(w waiter, in ImagePulled, asker bool) {
 	took, waited := in.Took.Truncate(time.Millisecond), a.now.Sub(w.c.pullSince).Truncate(time.Millisecond)
+	if !asker {
+		took = min(took, waited)
+	}
 	a.sayNormal(w.p, w.c, "Pulled", "Successfully pulled image "+strconv.Quote(w.c.spec.Image)+" in "+took.String()+
 		" ("+max(took, waited).String()+" including waiting). Image size: "+strconv.FormatInt(in.SizeBytes, 10)+" bytes.")
 	w.c.pullError, w.c.pull = "", backoff{}
@@ -215,13 +222,8 @@ func (a *Agent) imageFailed(p *pod, c *container, event, reason, message string)
 		a.sayWarning(p, c, event, message)
 	}
 	a.sayWarning(p, c, "Failed", "Error: "+reason)
-	c.state = containerIdle
-	if c.term != nil {
-		c.state, c.crashSeen = containerExited, true
-	}
-	if p.starting == c {
-		p.starting = nil
-	}
+	p.unstart(c)
+	c.crashSeen = true
 	c.notBefore = a.now.Add(a.cfg.Resync)
 	c.waiting = &corev1.ContainerStateWaiting{Reason: reason, Message: message}
 	p.dirty = true

@@ -24,6 +24,7 @@ type nodeState struct {
 	conditions  []corev1.NodeCondition  // as last written
 
 	registered bool
+	announced  bool // its conditions have been told as events
 	exists     bool // a Node of this name was there: it has to be updated
 	tag        uint64
 	dirty      bool
@@ -110,7 +111,10 @@ func (a *Agent) syncNode() {
 		return
 	}
 	node := a.nodeObject(n.template)
-	a.sayConditions(nil)
+	if !n.announced {
+		n.announced = true
+		a.sayConditions(nil)
+	}
 	n.tag = a.write(nil, api.Create(node))
 }
 
@@ -119,7 +123,9 @@ func (a *Agent) writeNodeStatus() {
 	base := n.template
 	if n.seen != nil {
 		base = n.seen
-		a.sayConditions(n.seen.Status.Conditions)
+		if n.registered {
+			a.sayConditions(n.seen.Status.Conditions)
+		}
 		was, is := n.seen.Status.NodeInfo.BootID, n.template.Status.NodeInfo.BootID
 		if !n.registered && was != "" && is != "" && was != is {
 			a.sayNode(corev1.EventTypeWarning, "Rebooted", "Node "+a.name+" has been rebooted, boot id: "+is)

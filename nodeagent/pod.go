@@ -217,6 +217,8 @@ func (a *Agent) specChanged(p *pod) {
 		case c.state == containerRunning && c.kill == killNone && p.stage == stageRun:
 			c.forced = true
 			a.kill(p, c, "Container "+c.spec.Name+" definition changed, will be restarted", p.graceSeconds())
+		case c.state == containerPulling:
+			p.unstart(c)
 		case c.state == containerIdle:
 			c.notBefore, c.settleAt = time.Time{}, time.Time{}
 		}

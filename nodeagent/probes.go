@@ -21,8 +21,12 @@ type probe struct {
 	result bool      // the probe's result: what has come often enough
 }
 
-func (c *container) probeSpecs() [3]*corev1.Probe {
-	return [3]*corev1.Probe{Liveness - 1: c.spec.LivenessProbe, Readiness - 1: c.spec.ReadinessProbe, Startup - 1: c.spec.StartupProbe}
+// probe is the container's probe of a kind; nil if it has none.
+func (c *container) probe(kind ProbeKind) *probe {
+	if c.probes == nil || kind < Liveness || kind > Startup || c.probes[kind-1].spec == nil {
+		return nil
+	}
+	return &c.probes[kind-1]
 }
 
 func (b *probe) period() time.Duration { return seconds(b.spec.PeriodSeconds, 10) }
@@ -68,10 +72,14 @@ func (b *probe) at(p *pod) time.Time {
 // startProbes begins the probes of a container that has just started. Until its
 // startup probe has succeeded the others wait.
 func (a *Agent) startProbes(p *pod, c *container) {
-	for i, spec := range c.probeSpecs() {
-		c.probes[i] = probe{spec: spec, kind: ProbeKind(i + 1)}
+	if s := c.spec; s.LivenessProbe != nil || s.ReadinessProbe != nil || s.StartupProbe != nil {
+		c.probes = &[3]probe{
+			Liveness - 1:  {spec: s.LivenessProbe, kind: Liveness},
+			Readiness - 1: {spec: s.ReadinessProbe, kind: Readiness},
+			Startup - 1:   {spec: s.StartupProbe, kind: Startup},
+		}
 	}
-	if b := &c.probes[Startup-1]; b.spec != nil {
+	if b := c.probe(Startup); b != nil {
 		b.next = b.tick(p, later(a.now, c.startedAt.Add(b.delay())))
 		return
 	}
@@ -90,8 +98,8 @@ func (a *Agent) setStarted(p *pod, c *container) {
 	c.started, c.passed = true, true
 	p.dirty = true
 	for _, kind := range [...]ProbeKind{Liveness, Readiness} {
-		b := &c.probes[kind-1]
-		if b.spec == nil {
+		b := c.probe(kind)
+		if b == nil {
 			continue
 		}
 		from := later(a.now, c.startedAt.Add(b.delay()))
@@ -106,7 +114,7 @@ func (a *Agent) setStarted(p *pod, c *container) {
 func (a *Agent) runProbes(p *pod) {
 	for i := range p.containers {
 		c := &p.containers[i]
-		if c.state != containerRunning {
+		if c.state != containerRunning || c.probes == nil {
 			continue
 		}
 		for j := range c.probes {
@@ -122,11 +130,11 @@ func (a *Agent) runProbes(p *pod) {
 
 func (a *Agent) probeAnswered(in ProbeAnswered) {
 	p, c := a.container(in.ID)
-	if c == nil || c.state != containerRunning || in.Probe < Liveness || in.Probe > Startup {
+	if c == nil || c.state != containerRunning {
 		return
 	}
-	b := &c.probes[in.Probe-1]
-	if b.spec == nil {
+	b := c.probe(in.Probe)
+	if b == nil {
 		return
 	}
 	if !b.asked {
@@ -211,12 +219,14 @@ func (b *probe) word() string {
 
 // stopProbes ends the probes of a run.
 func (a *Agent) stopProbes(p *pod, c *container) {
+	if c.probes == nil {
+		return
+	}
 	vouched := false
 	for i := range c.probes {
-		b := &c.probes[i]
-		vouched = vouched || b.steady
-		*b = probe{}
+		vouched = vouched || c.probes[i].steady
 	}
+	c.probes = nil
 	if vouched {
 		a.do(StopProbes{c.id(p)})
 	}

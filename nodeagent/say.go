@@ -18,6 +18,7 @@ const (
 	reasonRunError          = "RunContainerError"
 	reasonCreateError       = "CreateContainerError"
 	reasonConfigError       = "CreateContainerConfigError"
+	reasonHookError         = "PostStartHookError"
 	reasonStatusUnknown     = "ContainerStatusUnknown"
 	reasonDeadline          = "DeadlineExceeded"
 

@@ -106,7 +106,7 @@ func (a *Agent) containerStatus(p *pod, c *container, s *corev1.ContainerStatus)
 // ready says that a container runs, has started and passes its readiness probe.
 func (c *container) ready() bool {
 	return c.state == containerRunning && c.started &&
-		(c.spec.ReadinessProbe == nil || c.probes[Readiness-1].result)
+		(c.spec.ReadinessProbe == nil || c.probes != nil && c.probes[Readiness-1].result)
 }
 
 // endAll gives an end to the containers of a pod that was stopped before they had

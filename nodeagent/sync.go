@@ -37,7 +37,7 @@ func (a *Agent) syncRun(p *pod) {
 		return
 	}
 	a.settle(p)
-	if !p.inPass && a.report(p) {
+	if !p.inPass && (a.report(p) || p.workDone()) {
 		a.beginStop(p)
 		return
 	}
@@ -206,20 +206,38 @@ func (a *Agent) sandboxGone(in SandboxGone) {
 	}
 }
 
-// deadline is when the pod is to be looked at again unasked; zero is never.
-func (p *pod) deadline() time.Time {
-	at := p.writerDeadline()
+// workDone says that every app container has ended for good: what is left are
+// sidecars, which are then ended, too.
+func (p *pod) workDone() bool {
+	apps := p.apps()
+	for i := range apps {
+		if apps[i].state != containerExited || p.wantsStart(&apps[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// deadline is when the pod is to be looked at again unasked; zero is never. Times
+// that have passed do not count: what they allow has been done, or waits for the
+// world's answer to something else.
+func (p *pod) deadline(now time.Time) time.Time {
+	s := soonest{now: now}
+	if p.tag == 0 {
+		s.add(p.retryAt)
+		s.add(p.lookAgain)
+	}
 	if p.stage == stageEnd {
-		return at
+		return s.at
 	}
 	if p.stage == stageRun {
-		at = earlier(at, p.activeDeadline())
+		s.add(p.activeDeadline())
 		if p.sandbox == sandboxNone {
-			at = earlier(at, p.sandboxAt)
+			s.add(p.sandboxAt)
 		}
 	}
 	for i := range p.containers {
-		at = earlier(at, p.containers[i].deadline(p))
+		p.containers[i].deadlines(p, &s)
 	}
-	return at
+	return s.at
 }

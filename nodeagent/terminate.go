@@ -29,13 +29,6 @@ func (k *killing) graceEnds() time.Time {
 	return k.killFrom.Add(time.Duration(k.graceSecs) * time.Second)
 }
 
-func (k *killing) killDeadline() time.Time {
-	if k.kill == killHook || k.kill == killTurn {
-		return k.graceEnds()
-	}
-	return time.Time{}
-}
-
 // kill begins to end a container: its preStop hook first, which spends of the
 // grace. moveKills does the rest.
 func (a *Agent) kill(p *pod, c *container, message string, graceSecs int64) {
@@ -112,11 +105,7 @@ func (a *Agent) beginStop(p *pod) {
 func (a *Agent) syncStop(p *pod) {
 	p.inPass = false
 	if c := p.starting; c != nil && c.state == containerPulling {
-		c.state = containerIdle
-		if c.term != nil {
-			c.state = containerExited
-		}
-		p.starting = nil
+		p.unstart(c)
 	}
 	live := p.sandbox == sandboxMaking
 	for i := range p.containers {

@@ -43,7 +43,8 @@ type host struct {
 	pods     map[string]*corev1.Pod
 	inFlight []Write
 	runs     map[string]int32 // last run started, by pod/container
-	probes   map[string]ContainerID
+	inputs   []Input          // not yet given
+	busy     bool
 	started  int
 	auto     string // "", "api": writes succeed and are seen; "all": so does everything else
 	out      strings.Builder
@@ -240,6 +241,10 @@ func (h *host) apply(w Write) {
 		return
 	}
 	p := h.pods[r.Ref.Name]
+	if p == nil {
+		h.step(Wrote{Tag: w.Tag, Err: apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, r.Ref.Name)})
+		return
+	}
 	if r.Verb == api.VerbDelete {
 		delete(h.pods, r.Ref.Name)
 		h.step(Wrote{Tag: w.Tag})
@@ -268,35 +273,47 @@ func (h *host) advance(by time.Duration) {
 }
 
 // step gives the agent an input, prints the effects and, as far as auto says,
-// answers them.
+// answers them in their order.
 func (h *host) step(in Input) {
-	for _, e := range h.agent.Step(h.now, in, nil) {
-		if w, ok := e.(WakeAt); ok {
-			h.alarm = w.At
+	h.inputs = append(h.inputs, in)
+	if h.busy {
+		return
+	}
+	h.busy = true
+	for len(h.inputs) > 0 || h.auto != "" && len(h.inFlight) > 0 {
+		if len(h.inputs) == 0 {
+			h.wrote("")
+			continue
 		}
-		h.print(e)
-		h.remember(e)
+		in := h.inputs[0]
+		h.inputs = h.inputs[1:]
+		for _, e := range h.agent.Step(h.now, in, nil) {
+			if w, ok := e.(WakeAt); ok {
+				h.alarm = w.At
+			}
+			h.print(e)
+			h.remember(e)
+		}
 	}
-	for h.auto != "" && len(h.inFlight) > 0 {
-		h.wrote("")
-	}
+	h.busy = false
 }
 
 func (h *host) remember(e Effect) {
+	all := h.auto == "all"
 	switch e := e.(type) {
 	case Write:
 		h.inFlight = append(h.inFlight, e)
 	case StartContainer:
 		h.runs[e.Pod.Name+"/"+e.ID.Name] = e.ID.Run
-		if h.auto == "all" {
+		if all {
 			h.startedInput(e.Pod.Name+"/"+e.ID.Name, "")
 		}
 	case MakeSandbox:
-		if h.auto == "all" {
+		if all {
 			h.step(SandboxReady{Pod: e.Pod.UID, IP: "10.244.0.5"})
 		}
 	case PullImage:
-		if h.auto == "all" {
+		if all {
 			h.step(ImagePulled{Image: e.Image, Pod: e.Pod, SizeBytes: 1000, Took: time.Second})
 		}
 	case StopSandbox:

@@ -33,13 +33,6 @@ func (w *statusWriter) unwritten() bool {
 	return w.status != nil && w.status != w.stored && !w.lost
 }
 
-func (w *statusWriter) writerDeadline() time.Time {
-	if w.tag != 0 {
-		return time.Time{}
-	}
-	return earlier(w.retryAt, w.lookAgain)
-}
-
 // flush sends the latest status if the API does not have it.
 func (a *Agent) flush(p *pod) {
 	if p.gone || p.tag != 0 {

@@ -24,7 +24,7 @@ func (v *View) index(e *entry, old, now kinds.Object) {
 		eachOwner(now, func(uid types.UID) { add(v.owned, uid, e) })
 	}
 	v.ownerless.index(e, old, now)
-	v.services.index(e, old, now)
+	v.selections.index(v, e, old, now)
 	if e.ref.Kind == kinds.Pod {
 		o, _ := old.(*corev1.Pod)
 		n, _ := now.(*corev1.Pod)

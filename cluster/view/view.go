@@ -23,8 +23,8 @@ type View struct {
 	onNode  map[string]*btree.BTreeG[*entry]    // pods by spec.nodeName; "" is unassigned
 	orphans map[string]*btree.BTreeG[*entry]    // pods without controller, by namespace
 
-	ownerless ownerless
-	services  selectedBy
+	ownerless  ownerless
+	selections selections
 }
 
 // Pulse tells when a node was last heard of. It stands beside the Lease objects
@@ -62,8 +62,8 @@ func New(of ...kinds.Kind) *View {
 		onNode:  map[string]*btree.BTreeG[*entry]{},
 		orphans: map[string]*btree.BTreeG[*entry]{},
 
-		ownerless: ownerless{},
-		services:  selectedBy{},
+		ownerless:  ownerless{},
+		selections: selections{},
 	}
 	if len(of) == 0 {
 		for _, i := range kinds.All() {
