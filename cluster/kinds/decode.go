@@ -39,7 +39,7 @@ func Decode(file string, data []byte) ([]Document, error) {
 	if bad != nil {
 		return nil, bad
 	}
-	d := decoder{strict: strict{file: file, fields: map[reflect.Type]map[string]reflect.Type{}}}
+	d := decoder{strict: newStrict(file, 4*(len(data)+maxExtra))} // each value is looked at a few times
 	for _, root := range roots {
 		d.object(root, "", schema.GroupVersionKind{}, 0)
 	}
@@ -52,7 +52,7 @@ func DecodeNode(file string, node *yaml.Node) ([]Document, error) {
 	if node != nil && node.Kind == yaml.DocumentNode && len(node.Content) == 1 {
 		node = node.Content[0]
 	}
-	d := decoder{strict: strict{file: file, fields: map[reflect.Type]map[string]reflect.Type{}}}
+	d := decoder{strict: newStrict(file, 4*maxExtra)}
 	if node != nil {
 		d.object(node, "", schema.GroupVersionKind{}, 0)
 	}
@@ -68,6 +68,9 @@ func WithType(o Object) Object {
 	c.GetObjectKind().SetGroupVersionKind(Of(o).Info().GVK)
 	return c
 }
+
+// maxLists is how deep lists may stand in lists.
+const maxLists = 8
 
 type decoder struct {
 	strict
@@ -85,8 +88,11 @@ func (d *decoder) result() ([]Document, error) {
 // typed list may leave out.
 func (d *decoder) object(at *yaml.Node, path string, implied schema.GroupVersionKind, depth int) {
 	n := resolve(at)
-	if n == nil || depth > 8 {
-		d.fail(at, path, "lists are nested too deep")
+	if d.stopped || len(d.errs) >= maxErrors {
+		return
+	}
+	if d.left--; n == nil || depth > maxLists || d.left < 0 {
+		d.stop(at, path)
 		return
 	}
 	if n.Kind == yaml.ScalarNode && scalarTag(n) == "!!null" {
@@ -187,7 +193,7 @@ func (d *decoder) into(n *yaml.Node, path string, o runtime.Object) bool {
 	if len(d.errs) > before {
 		return false
 	}
-	var w jsonWriter
+	w := jsonWriter{left: max(0, d.left)}
 	err := w.write(n, 0)
 	if err == nil {
 		err = json.UnmarshalCaseSensitivePreserveInts(w.buf, o)

@@ -15,10 +15,11 @@ import (
 // before the JSON decoder, which would stop at the first mistake, know no
 // lines, and in types with a decoder of their own not even the field.
 type strict struct {
-	file   string
-	errs   []*InputError
-	nodes  int
-	fields map[reflect.Type]map[string]reflect.Type // by struct type and JSON name
+	file    string
+	errs    []*InputError
+	stopped bool
+	left    int                                      // values that may still be looked at
+	fields  map[reflect.Type]map[string]reflect.Type // by struct type and JSON name
 }
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
@@ -31,10 +32,24 @@ func (s *strict) fail(n *yaml.Node, path, problem string) {
 	s.errs = append(s.errs, e)
 }
 
+// stop ends the reading of a file that is too large; the rest of it would only
+// repeat the mistake.
+func (s *strict) stop(at *yaml.Node, path string) {
+	s.fail(at, path, errTooLarge.Error())
+	s.stopped = true
+}
+
+func newStrict(file string, limit int) strict {
+	return strict{file: file, left: limit, fields: map[reflect.Type]map[string]reflect.Type{}}
+}
+
 func (s *strict) check(at *yaml.Node, t reflect.Type, path string, depth int) {
 	n := resolve(at)
-	if s.nodes++; n == nil || s.nodes > maxNodes || depth > maxDepth {
-		s.fail(at, path, "is nested too deep or too large once its aliases are followed")
+	if s.stopped || len(s.errs) >= maxErrors {
+		return
+	}
+	if s.left--; n == nil || s.left < 0 || depth > maxDepth {
+		s.stop(at, path)
 		return
 	}
 	if n.Kind == yaml.ScalarNode && scalarTag(n) == "!!null" {
@@ -78,11 +93,12 @@ func (s *strict) mapping(n *yaml.Node, path, want string) []entry {
 		s.fail(n, path, "must be "+want+", got "+describe(n))
 		return nil
 	}
-	list, err := entries(n, 0)
+	list, err := entries(n)
 	if err != nil {
 		s.fail(n, path, err.Error())
 		return nil
 	}
+	s.left -= len(list)
 	first := make(map[string]int, len(list))
 	for _, e := range list {
 		if line, twice := first[e.name]; twice {
@@ -156,7 +172,7 @@ func eachField(t reflect.Type, f func(name string, ft reflect.Type)) {
 // custom tries a type that has its own JSON decoder (quantities, times, ports
 // that may be numbers or names) on the value by itself.
 func (s *strict) custom(n *yaml.Node, t reflect.Type, path string) {
-	var w jsonWriter
+	w := jsonWriter{left: s.left}
 	if err := w.write(n, 0); err != nil {
 		s.fail(n, path, err.Error())
 		return

@@ -16,8 +16,10 @@ import (
 
 // Limits of a file; what lies beyond is refused, not truncated.
 const (
-	maxDepth = 100     // nesting of maps and lists, aliases followed
-	maxNodes = 4 << 20 // values of one document, aliases followed: an alias bomb ends here
+	maxDepth  = 100     // nesting of maps and lists, aliases followed
+	maxExtra  = 1 << 20 // values that aliases may add to those written: an alias bomb ends here
+	maxMerges = 1000    // maps that the merge keys of one map may bring in
+	maxErrors = 100     // mistakes told of one file
 )
 
 // parse reads the documents of a file as node trees whose lines are the file's.
@@ -233,9 +235,14 @@ type entry struct {
 }
 
 // entries lists a mapping's fields as written, those of merge keys after them.
-func entries(n *yaml.Node, depth int) ([]entry, error) {
-	if depth > maxDepth {
-		return nil, errors.New("is nested too deep")
+func entries(n *yaml.Node) ([]entry, error) {
+	merges := maxMerges
+	return mergedEntries(n, 0, &merges)
+}
+
+func mergedEntries(n *yaml.Node, depth int, merges *int) ([]entry, error) {
+	if *merges--; depth > maxDepth || *merges < 0 {
+		return nil, errors.New("merges too many maps")
 	}
 	list := make([]entry, 0, len(n.Content)/2)
 	var merged []*yaml.Node
@@ -262,7 +269,7 @@ func entries(n *yaml.Node, depth int) ([]entry, error) {
 		if m = resolve(m); m == nil || m.Kind != yaml.MappingNode {
 			return nil, errors.New("a merge key (<<) must name a map")
 		}
-		more, err := entries(m, depth+1)
+		more, err := mergedEntries(m, depth+1, merges)
 		if err != nil {
 			return nil, err
 		}
@@ -283,12 +290,12 @@ func mergeSources(n *yaml.Node) []*yaml.Node {
 	return []*yaml.Node{n}
 }
 
-// field finds a field of a mapping by name; nils where there is none.
+// lookup finds a field of a mapping by name; nils where there is none.
 func lookup(n *yaml.Node, name string) (key, value *yaml.Node) {
 	if n = resolve(n); n == nil || n.Kind != yaml.MappingNode {
 		return nil, nil
 	}
-	list, err := entries(n, 0)
+	list, err := entries(n)
 	if err != nil {
 		return nil, nil
 	}
@@ -300,16 +307,18 @@ func lookup(n *yaml.Node, name string) (key, value *yaml.Node) {
 	return nil, nil
 }
 
+var errTooLarge = errors.New("is nested too deep, or too large once its aliases are followed")
+
 // jsonWriter writes a node tree as JSON, counting what it has written.
 type jsonWriter struct {
-	buf   []byte
-	nodes int
+	buf  []byte
+	left int // values that may still be written
 }
 
 func (w *jsonWriter) write(n *yaml.Node, depth int) error {
 	n = resolve(n)
-	if w.nodes++; n == nil || w.nodes > maxNodes || depth > maxDepth {
-		return errors.New("is nested too deep or too large once its aliases are followed")
+	if w.left--; n == nil || w.left < 0 || depth > maxDepth {
+		return errTooLarge
 	}
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -338,7 +347,7 @@ func (w *jsonWriter) write(n *yaml.Node, depth int) error {
 }
 
 func (w *jsonWriter) mapping(n *yaml.Node, depth int) error {
-	list, err := entries(n, 0)
+	list, err := entries(n)
 	if err != nil {
 		return err
 	}
