@@ -10,8 +10,8 @@ import (
 // hosts. It is made for one scenario and one run.
 type Target interface {
 	// Run brings the cluster up, carries out the time line and returns when the
-	// scenario's duration has passed or the judge has seen enough. An error means
-	// that the world failed, not that a check did.
+	// scenario's duration has passed. An error means that the world failed, not
+	// that a check did.
 	Run(j Judge) error
 }
 
@@ -21,9 +21,8 @@ type Judge interface {
 	Observe(e store.Event)
 
 	// Settle is called when all that happens at one instant has happened, if
-	// anything was observed or a time that Next named has come. It returns true
-	// when the run need not go on.
-	Settle(now time.Duration) (enough bool)
+	// anything was observed or a time that Next named has come.
+	Settle(now time.Duration)
 
 	// Next is the next time at which Settle must be called even if nothing
 	// changes; ok is false if there is none.

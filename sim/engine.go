@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"seatrial.dev/seatrial/internal/trace"
 )
 
 // Time is virtual time since the start of a run, in nanoseconds.
@@ -47,7 +49,7 @@ type Engine struct {
 	free    []uint32
 	actors  []registered
 	seed    uint64
-	rec     Recorder
+	rec     trace.Recorder
 }
 
 type registered struct {
@@ -183,7 +185,7 @@ func (e *Engine) step() bool {
 	e.hash.fold(m.A ^ cause<<32)
 	e.hash.fold(m.B)
 	if e.rec != nil {
-		e.rec.Begin(Line{Time: e.now, Seq: it.seq, Cause: cause, Component: e.actors[to].name})
+		e.rec.Begin(trace.Line{Time: e.now, Seq: it.seq, Cause: cause, Component: e.actors[to].name})
 	}
 	e.actors[to].actor.Handle(m)
 	return true

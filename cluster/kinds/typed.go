@@ -22,12 +22,12 @@ func ParseYAML(file string, data []byte) ([]*yaml.Node, error) {
 // Kubernetes' kinds. A field of interface type takes anything; path is what the
 // fields' names in errors begin with.
 func DecodeStrict(file string, n *yaml.Node, path string, into any) error {
-	s := strict{file: file, fields: map[reflect.Type]map[string]reflect.Type{}}
+	s := newStrict(file, 4*maxExtra)
 	s.check(n, reflect.TypeOf(into).Elem(), path, 0)
 	if err := JoinInputErrors(s.errs); err != nil {
 		return err
 	}
-	var w jsonWriter
+	w := jsonWriter{left: 4 * maxExtra}
 	if err := w.write(n, 0); err != nil {
 		return &InputError{File: file, Line: n.Line, Field: path, Problem: err.Error()}
 	}

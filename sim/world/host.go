@@ -60,7 +60,7 @@ const (
 
 // bootSpread is the time over which a cluster's nodes power on, so that they do
 // not all register and renew at one instant.
-const bootSpread = time.Second
+const bootSpread = 100 * time.Millisecond
 
 func newHost(w *World, n *corev1.Node, number int) *host {
 	h := &host{w: w, name: n.Name, number: number, node: withAddresses(n, number), seen: map[kinds.Key]types.UID{}}

@@ -56,7 +56,8 @@ func newUser(w *World, party netsim.Party) *user {
 	return u
 }
 
-// schedule puts the manifests and the time line into the event heap.
+// schedule puts the manifests and the time line into the event heap. Steps at the
+// very start come after the manifests.
 func (u *user) schedule() {
 	if len(u.w.scn.Objects) > 0 {
 		u.steps = append(u.steps, scenarios.Step{Action: scenarios.Apply{Objects: u.w.scn.Objects}})
@@ -64,7 +65,7 @@ func (u *user) schedule() {
 	u.steps = append(u.steps, u.w.scn.Steps...)
 	for i, s := range u.steps {
 		if s.At <= u.w.scn.Duration {
-			u.w.eng.At(s.At, u.id, sim.Msg{Kind: msgStep, A: uint64(i)})
+			u.w.eng.At(max(s.At, u.w.timing.Apply), u.id, sim.Msg{Kind: msgStep, A: uint64(i)})
 		}
 	}
 }

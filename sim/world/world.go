@@ -23,6 +23,7 @@ type Timing struct {
 	Boot        time.Duration // from power on until the node agent runs
 	LeaseRenew  time.Duration // between two heartbeats of a node (kubelet's 10 s)
 	EvictRetry  time.Duration // between two tries of a drain to evict a pod (kubectl's 5 s)
+	Apply       time.Duration // from the start until the manifests are applied: the nodes are up by then
 }
 
 // DefaultTiming is that of a control plane of ordinary size.
@@ -36,6 +37,7 @@ func DefaultTiming() Timing {
 		Boot:        5 * time.Second,
 		LeaseRenew:  10 * time.Second,
 		EvictRetry:  5 * time.Second,
+		Apply:       250 * time.Millisecond,
 	}
 }
 
@@ -59,7 +61,6 @@ type World struct {
 	registry netsim.Party
 	judge    scenarios.Judge
 	observed bool // the judge was told of something at this instant
-	enough   bool
 }
 
 // New builds the cluster of a scenario. seed overrides the scenario's.
@@ -105,7 +106,7 @@ func (w *World) Run(j scenarios.Judge) error {
 	for _, h := range w.hosts {
 		h.schedulePowerOn()
 	}
-	for !w.enough {
+	for {
 		at, ok := w.eng.NextAt()
 		if check, has := j.Next(); has && (!ok || check < at) && check <= w.scn.Duration {
 			w.eng.Run(check, nil)
@@ -117,9 +118,7 @@ func (w *World) Run(j scenarios.Judge) error {
 		}
 		w.instant(at)
 	}
-	if !w.enough {
-		w.eng.Run(w.scn.Duration, nil)
-	}
+	w.eng.Run(w.scn.Duration, nil)
 	w.server.renewLeases()
 	return nil
 }
@@ -138,7 +137,7 @@ func (w *World) instant(at time.Duration) {
 
 func (w *World) settle() {
 	w.observed = false
-	w.enough = w.judge.Settle(w.eng.Now())
+	w.judge.Settle(w.eng.Now())
 }
 
 // ref names an object of a cluster-wide kind.

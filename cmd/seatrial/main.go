@@ -1,0 +1,79 @@
+// Command seatrial runs Kubernetes-style clusters in a deterministic simulation:
+// a scenario file in, a verdict out. One file per verb; the work is done in the
+// packages.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses, as README.md documents them.
+const (
+	exitHeld    = 0
+	exitFailed  = 1 // a check failed
+	exitInput   = 2 // the input is wrong; nothing was run
+	exitWorld   = 3 // the world failed
+	exitStopped = 130
+)
+
+// status is an error that says with which exit status to end. A nil cause has been
+// reported already.
+type status struct {
+	code  int
+	cause error
+}
+
+func (s status) Error() string {
+	if s.cause == nil {
+		return ""
+	}
+	return s.cause.Error()
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := &cobra.Command{
+		Use:           "seatrial",
+		Short:         "A Kubernetes-style orchestrator that runs in a deterministic simulation",
+		Long:          rootLong,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(runCommand(), testCommand(), whyCommand(), benchCommand(), kubectlCommand(), versionCommand())
+	os.Exit(exitCode(root.ExecuteContext(ctx)))
+}
+
+func exitCode(err error) int {
+	var s status
+	switch {
+	case err == nil:
+		return exitHeld
+	case errors.As(err, &s):
+		if s.cause != nil {
+			fmt.Fprintln(os.Stderr, "seatrial:", s.cause)
+		}
+		return s.code
+	}
+	fmt.Fprintln(os.Stderr, "seatrial:", err)
+	fmt.Fprintln(os.Stderr, "Run 'seatrial help' for the verbs and their flags.")
+	return exitInput
+}
+
+const rootLong = `Seatrial runs Kubernetes' own kinds of controllers, scheduler and node agents on a
+simulated cluster, in virtual time and from a seed: the same file and seed give the
+same run to the last event.
+
+  seatrial run scenarios/guestbook.yaml          one scenario, one verdict
+  seatrial test scenarios --seeds 1-20           all of them, over many seeds
+  seatrial why scenarios/guestbook.yaml node/worker-1   the chain of causes
+
+Exit status: 0 all checks held; 1 a check failed; 2 the input is wrong and nothing
+was run; 3 the world failed.`
