@@ -167,7 +167,6 @@ func (a *Agent) countCrash(c *container) {
 func (a *Agent) launch(p *pod, c *container) {
 	if c.term != nil {
 		c.run++
-		c.last, c.term = c.term, nil
 	}
 	c.state, c.forced, c.waiting, c.killing = containerStarting, false, nil, killing{}
 	p.starting = c
@@ -186,6 +185,7 @@ func (a *Agent) containerStarted(in ContainerStarted) {
 		a.sync(p)
 		return
 	}
+	c.begin()
 	c.runtimeID, c.state, c.startedAt = in.RuntimeID, containerRunning, a.now
 	c.running = &corev1.ContainerStateRunning{StartedAt: a.stamp()}
 	a.sayNormal(p, c, "Created", "Container created")
@@ -200,6 +200,14 @@ func (a *Agent) containerStarted(in ContainerStarted) {
 		a.begun(p, c)
 	}
 	a.sync(p)
+}
+
+// begin makes the run before the last one: until a start is known to have come
+// to something, the status shows what was.
+func (c *container) begin() {
+	if c.term != nil {
+		c.last, c.term = c.term, nil
+	}
 }
 
 // begun ends a container's start: its probes begin.
@@ -219,11 +227,11 @@ func (a *Agent) startFailed(p *pod, c *container, in ContainerStarted) {
 	for _, reason := range []string{reasonCreateError, reasonConfigError} {
 		if message, ok := strings.CutPrefix(in.Err, reason+": "); ok {
 			a.sayWarning(p, c, "Failed", "Error: "+message)
-			c.state, c.notBefore = containerIdle, a.now.Add(a.cfg.SyncRetry)
-			if c.last != nil { // take the run back that launch counted
-				c.state, c.term, c.last, c.crashSeen = containerExited, c.last, nil, true
-				c.run--
+			if c.term != nil {
+				c.run-- // launch counted it
 			}
+			p.unstart(c)
+			c.crashSeen, c.notBefore = true, a.now.Add(a.cfg.SyncRetry)
 			c.waiting = &corev1.ContainerStateWaiting{Reason: reason, Message: message}
 			return
 		}
@@ -259,14 +267,18 @@ func (a *Agent) containerExited(in ContainerExited) {
 		p.starting = nil
 	}
 	a.exited(p, c, t)
-	if c.hookError != "" {
-		c.waiting, c.hookError = &corev1.ContainerStateWaiting{Reason: reasonHookError, Message: c.hookError}, ""
+	if c.hookError != "" && p.wantsStart(c) {
+		c.waiting = &corev1.ContainerStateWaiting{Reason: reasonHookError, Message: c.hookError}
 	}
+	c.hookError = ""
 	a.sync(p)
 }
 
 // exited records the end of a run.
 func (a *Agent) exited(p *pod, c *container, t *corev1.ContainerStateTerminated) {
+	if c.state == containerStarting {
+		c.begin()
+	}
 	c.state, c.term, c.running, c.waiting = containerExited, t, nil, nil
 	c.exitedOld, c.exitedAt, c.crashSeen, c.counted = c.exitedAt, a.now, false, false
 	c.started, c.hooking, c.killing = false, false, killing{}

@@ -20,10 +20,10 @@ import (
 	"seatrial.dev/seatrial/cluster/kinds"
 )
 
-// TestTranscripts plays testdata/*: each block is an input and the effects it
+// TestTranscripts plays testdata/transcript/*: each block is an input and the effects it
 // led to. The commands are in host.command.
 func TestTranscripts(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/transcript", func(t *testing.T, path string) {
 		h := newHost()
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			return h.command(t, d)

@@ -7,7 +7,10 @@ package all
 import (
 	"seatrial.dev/seatrial/ctrl"
 	"seatrial.dev/seatrial/ctrl/deployment"
+	"seatrial.dev/seatrial/ctrl/nodeipam"
+	"seatrial.dev/seatrial/ctrl/nodelifecycle"
 	"seatrial.dev/seatrial/ctrl/replicaset"
+	"seatrial.dev/seatrial/ctrl/tainteviction"
 )
 
 // Config says what the controllers must know about the cluster.
@@ -16,12 +19,22 @@ type Config struct {
 	PodCIDR string
 }
 
-// New returns the controllers, in their order.
+// New returns the controllers, in their order. It panics on a PodCIDR that is no
+// range: nodeipam.New tells what is wrong with one.
 func New(cfg Config) []ctrl.Controller {
-	_ = cfg
-	return []ctrl.Controller{
+	list := []ctrl.Controller{
+		nodelifecycle.New(),
+		tainteviction.New(),
 		deployment.New(),
 		replicaset.New(),
 		replicaset.NewReplicationController(),
 	}
+	if cfg.PodCIDR != "" {
+		ranges, err := nodeipam.New(cfg.PodCIDR)
+		if err != nil {
+			panic("ctrl/all: " + err.Error()) // whoever reads the configuration refuses it first
+		}
+		list = append(list, ranges)
+	}
+	return list
 }

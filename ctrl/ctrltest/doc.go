@@ -17,6 +17,8 @@
 //	show kind/ns/name        print an object, or a part of it: show x at=status
 //	run                      let the controllers work through their queues by the
 //	                         API until nothing is left to do at this time
+//	                         (verbose: print what the writes change)
+//	kubelet [ready=N]        pods that are being deleted go, others come to be ready
 //
 // load, set and remove answer with the keys that the controllers' Keys asked for.
 package ctrltest

@@ -1,12 +1,194 @@
 package ctrltest
 
 import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"seatrial.dev/seatrial/cluster/api"
+	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/cluster/store"
+	"seatrial.dev/seatrial/cluster/view"
+	"seatrial.dev/seatrial/ctrl"
 )
 
+// turnsMax bounds the turns of one run: controllers that have not settled by then
+// work against each other.
+const turnsMax = 2000
+
+// run lets the controllers take turns until their queues are empty.
 func (w *World) run(t *testing.T, d *datadriven.TestData) string {
-	t.Fatalf("%s: run needs the API", d.Pos)
-	return ""
+	var b strings.Builder
+	verbose := d.HasArg("verbose")
+	for turns := 0; ; {
+		before := turns
+		for i, c := range w.Controllers {
+			for {
+				ref, cause, ok := w.queues[i].Pop(w.Now, w.View.RV())
+				if !ok {
+					break
+				}
+				if turns++; turns > turnsMax {
+					t.Fatalf("%s: not settled after %d turns\n%s", d.Pos, turnsMax, b.String())
+				}
+				p := c.Reconcile(w.Now, w.View, ref)
+				w.apply(&b, i, ref, cause, p, verbose)
+			}
+		}
+		if turns == before {
+			break
+		}
+	}
+	if b.Len() == 0 {
+		return "nothing to do"
+	}
+	return b.String()
+}
+
+// apply carries a plan out as a driver does.
+func (w *World) apply(b *strings.Builder, i int, ref kinds.Ref, cause uint64, p ctrl.Plan, verbose bool) {
+	q, c := w.queues[i], w.Controllers[i]
+	failed, wrote := w.write(b, &p, c, verbose)
+	if failed >= 0 {
+		q.Retry(w.Now, ref, w.Store.RV(), cause)
+		return
+	}
+	for _, n := range p.Notes {
+		b.WriteString(printNote(n) + "\n")
+	}
+	var rv uint64
+	if wrote {
+		rv = w.Store.RV()
+	}
+	if p.Failed != nil {
+		fmt.Fprintf(b, "failed: %v\n", p.Failed)
+		q.Retry(w.Now, ref, rv, cause)
+		return
+	}
+	q.Done(ref, rv)
+	if p.Again > 0 {
+		q.AddAt(w.Now.Add(p.Again), ref, cause)
+	}
+}
+
+// write applies a plan's writes up to the first that fails, whose index it returns
+// (or -1).
+func (w *World) write(b *strings.Builder, p *ctrl.Plan, c ctrl.Controller, verbose bool) (failed int, wrote bool) {
+	for i, r := range p.Writes {
+		line := r.String()
+		var lines []string
+		if r.Object != nil && verbose {
+			lines = w.changes(r, false)
+		}
+		o, err := w.API.Do(w.Now, r)
+		if r.Verb == api.VerbDelete && isNotFound(err) {
+			err = nil
+		}
+		if err == nil && r.Ref.Name == "" {
+			line = strings.Replace(line, "*", strings.TrimPrefix(o.GetName(), r.Object.GetGenerateName()), 1)
+		}
+		b.WriteString(line + "\n")
+		for _, l := range lines {
+			b.WriteString("  " + l + "\n")
+		}
+		if err != nil {
+			fmt.Fprintf(b, "  refused: %v\n", err)
+			w.tell(b, p, i, c, err, verbose)
+			return i, wrote
+		}
+		wrote = true
+		w.catchUp()
+		for _, n := range p.NotesOf(i, o) {
+			b.WriteString("  " + printNote(n) + "\n")
+		}
+	}
+	return -1, wrote
+}
+
+// tell asks a Listener about a refused write, for the key that the plan was for.
+func (w *World) tell(b *strings.Builder, p *ctrl.Plan, i int, c ctrl.Controller, err error, verbose bool) {
+	l, ok := c.(ctrl.Listener)
+	if !ok || w.telling {
+		return
+	}
+	w.telling = true
+	defer func() { w.telling = false }()
+	for _, o := range p.Writes[i].Object.GetOwnerReferences() {
+		k, _ := kinds.ByName(o.Kind)
+		ref := kinds.Ref{Kind: k, Key: kinds.Key{Namespace: p.Writes[i].Ref.Namespace, Name: o.Name}}
+		q := l.Refused(w.Now, w.View, ref, p.Writes[i], err)
+		w.write(b, &q, c, verbose)
+		for _, n := range q.Notes {
+			b.WriteString("  " + printNote(n) + "\n")
+		}
+	}
+}
+
+func isNotFound(err error) bool {
+	var s interface{ Status() metav1.Status }
+	return errors.As(err, &s) && s.Status().Reason == metav1.StatusReasonNotFound
+}
+
+// catchUp feeds what was written to the view and the queues.
+func (w *World) catchUp() {
+	events, err := w.Store.Since(w.View.RV())
+	if err != nil {
+		panic(err)
+	}
+	for _, e := range append([]store.Event(nil), events...) {
+		w.feed(e)
+	}
+}
+
+// kubelet plays the node agents: pods that are being deleted go, and up to ready=N
+// of the pods that are not ready (all, without it) come to be so, in the order of
+// their names.
+func (w *World) kubelet(t *testing.T, d *datadriven.TestData) string {
+	left := 1 << 30
+	if d.HasArg("ready") {
+		d.ScanArgs(t, "ready", &left)
+	}
+	var pods []*corev1.Pod
+	for p := range view.All[*corev1.Pod](w.View, kinds.Pod) {
+		pods = append(pods, p)
+	}
+	var out []string
+	for _, p := range pods {
+		switch {
+		case p.DeletionTimestamp != nil && len(p.Finalizers) == 0:
+			e, err := w.Store.Delete(kinds.RefOf(p), nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.feed(e)
+			out = append(out, p.Name+" is gone")
+		case view.Active(p) && !view.Ready(p) && left > 0:
+			left--
+			w.makeReady(t, p)
+			out = append(out, p.Name+" is ready")
+		}
+	}
+	return strings.Join(out, "\n")
+}
+
+func (w *World) makeReady(t *testing.T, p *corev1.Pod) {
+	c := kinds.Clone(p)
+	if c.Spec.NodeName == "" {
+		c.Spec.NodeName = "n1"
+	}
+	w.lastIP++
+	c.Status.Phase, c.Status.PodIP = corev1.PodRunning, "10.0.0."+strconv.Itoa(w.lastIP)
+	c.Status.PodIPs = []corev1.PodIP{{IP: c.Status.PodIP}}
+	c.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(w.Now)}}
+	e, err := w.Store.Update(c, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.feed(e)
 }

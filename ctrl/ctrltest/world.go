@@ -3,6 +3,7 @@ package ctrltest
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -10,9 +11,11 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"gopkg.in/evanphx/json-patch.v4"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/cluster/store"
 	"seatrial.dev/seatrial/cluster/view"
@@ -28,15 +31,24 @@ type World struct {
 	Store       *store.Store
 	View        *view.View
 	Controllers []ctrl.Controller
+	API         *api.API
 	queues      []*ctrl.Queue
+	telling     bool
+	lastIP      int
 }
 
-// New returns an empty world.
+// New returns a world that holds nothing but the namespace "default".
 func New(controllers ...ctrl.Controller) *World {
 	w := &World{Now: Start, Store: store.New(1 << 16), View: view.New(), Controllers: controllers}
+	a, err := api.New(w.Store, rand.New(rand.NewPCG(1, 2)), api.DefaultConfig())
+	if err != nil {
+		panic(err)
+	}
+	w.API = a
 	for range controllers {
 		w.queues = append(w.queues, ctrl.NewQueue())
 	}
+	w.feed(w.Put(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}))
 	return w
 }
 
@@ -77,6 +89,8 @@ func (w *World) do(t *testing.T, d *datadriven.TestData) string {
 		return w.refuse(t, d)
 	case "show":
 		return w.show(t, d)
+	case "kubelet":
+		return w.kubelet(t, d)
 	case "run":
 		return w.run(t, d)
 	}
