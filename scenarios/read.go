@@ -156,6 +156,7 @@ func (r *reader) read() {
 	}
 	r.network()
 	r.nodes()
+	r.podNetwork()
 	r.images()
 	r.manifests()
 	r.timeline()
@@ -168,7 +169,6 @@ func (r *reader) read() {
 func (r *reader) network() {
 	in, out := &r.in.Spec.Cluster.Network, &r.scn.Network
 	out.ServiceCIDR = r.cidr("serviceCIDR", in.ServiceCIDR, defaultServiceCIDR, 30)
-	out.PodCIDR = r.cidr("podCIDR", in.PodCIDR, defaultPodCIDR, 24)
 	ports := in.NodePorts
 	if ports == "" {
 		ports = defaultNodePorts
@@ -193,6 +193,35 @@ func (r *reader) network() {
 			r.fail("spec.cluster.network.registryBandwidth", "must be at least 1 byte a second")
 		}
 	}
+}
+
+// podNetwork is the range from which every node gets a /24. Where the file names
+// none, it is the usual one, or a larger one for a cluster that has more nodes
+// than that has room for.
+func (r *reader) podNetwork() {
+	given := r.in.Spec.Cluster.Network.PodCIDR
+	nodes := len(r.scn.Nodes)
+	r.scn.Network.PodCIDR = r.cidr("podCIDR", given, defaultPodCIDR, 24)
+	if given == "" {
+		for _, larger := range []string{"10.128.0.0/9", "64.0.0.0/6"} {
+			if nodes > roomFor(r.scn.Network.PodCIDR) {
+				r.scn.Network.PodCIDR = larger
+			}
+		}
+		return
+	}
+	if room := roomFor(given); nodes > room {
+		r.fail("spec.cluster.network.podCIDR", "has room for %d nodes (a /24 each), and there are %d; 10.128.0.0/9 has room for 32768", room, nodes)
+	}
+}
+
+// roomFor is the number of /24 networks in a range.
+func roomFor(cidr string) int {
+	p, err := netip.ParsePrefix(cidr)
+	if err != nil || p.Bits() > 24 {
+		return 0
+	}
+	return 1 << (24 - p.Bits())
 }
 
 func (r *reader) cidr(name, value, standard string, longest int) string {
