@@ -433,6 +433,7 @@ func (c *chaos) checkStatus(p *chaosPod, s *corev1.PodStatus) {
 func (c *chaos) settle() {
 	c.kind = true
 	c.answerAll()
+	c.recover()
 	for range 12 {
 		c.advance(5 * time.Minute)
 		c.answerAll()
@@ -459,6 +460,18 @@ func (c *chaos) settle() {
 	}
 	if !c.agent.node.registered || c.node == nil {
 		c.Fatalf("the node is not registered")
+	}
+}
+
+// recover tells of every probe that it succeeds from now on.
+func (c *chaos) recover() {
+	for _, uid := range c.order {
+		p := c.pods[uid]
+		for _, name := range containerNames(p.spec) {
+			for kind := Liveness; kind <= Startup; kind++ {
+				c.step(ProbeAnswered{ID: ContainerID{uid, name, p.runs[name]}, Probe: kind, OK: true, Steady: true})
+			}
+		}
 	}
 }
 

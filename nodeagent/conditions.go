@@ -95,10 +95,10 @@ func containersReady(p *pod, s *corev1.PodStatus) verdict {
 	if len(unready) == 0 {
 		return verdict{ok: true}
 	}
-	return verdict{reason: "ContainersNotReady", message: "containers with unready status: " + list(unready)}
+	return verdict{reason: "ContainersNotReady", message: "containers with unready status: " + bracketed(unready)}
 }
 
-func list(names []string) string { return "[" + strings.Join(names, " ") + "]" }
+func bracketed(names []string) string { return "[" + strings.Join(names, " ") + "]" }
 
 // podReady adds the pod's readiness gates, which are conditions set by others.
 func podReady(p *pod, containers verdict) verdict {
@@ -145,7 +145,7 @@ func initializedVerdict(p *pod, s *corev1.PodStatus) verdict {
 	if len(incomplete) == 0 {
 		return verdict{ok: true}
 	}
-	return verdict{reason: "ContainersNotInitialized", message: "containers with incomplete status: " + list(incomplete)}
+	return verdict{reason: "ContainersNotInitialized", message: "containers with incomplete status: " + bracketed(incomplete)}
 }
 
 // withForeign is a status with what others own of it: conditions first, as the

@@ -24,6 +24,10 @@ type Config struct {
 	// be created, is tried again. (10 s.)
 	SyncRetry time.Duration
 
+	// NetworkRetry is the wait before a sandbox is tried again that failed since
+	// the node's pod network is not ready. (1 s.)
+	NetworkRetry time.Duration
+
 	// Resync is the period at which a pod is looked at without a cause; here, the
 	// wait before an image whose name is invalid is looked at again. (60 s.)
 	Resync time.Duration
@@ -63,6 +67,7 @@ func Defaults() Config {
 		ImageBackoff: 10 * time.Second, ImageBackoffMax: 300 * time.Second,
 		Relist:           time.Second,
 		SyncRetry:        10 * time.Second,
+		NetworkRetry:     time.Second,
 		Resync:           time.Minute,
 		GraceMinSeconds:  2,
 		WriteRetry:       5 * time.Second,
@@ -77,7 +82,7 @@ func Defaults() Config {
 // validate panics on a Config that would make the agent spin or stall: it comes
 // from a program, not from a user.
 func (c Config) validate() {
-	for _, d := range []time.Duration{c.CrashBackoff, c.ImageBackoff, c.Relist, c.SyncRetry, c.Resync, c.WriteRetry, c.StatusResync, c.NodeStatusUpdate, c.RegisterRetry} {
+	for _, d := range []time.Duration{c.CrashBackoff, c.ImageBackoff, c.Relist, c.SyncRetry, c.NetworkRetry, c.Resync, c.WriteRetry, c.StatusResync, c.NodeStatusUpdate, c.RegisterRetry} {
 		if d <= 0 {
 			panic(fmt.Sprintf("nodeagent: a duration of %+v is not above zero", c))
 		}

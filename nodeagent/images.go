@@ -50,7 +50,7 @@ func imageName(image string) (name string, ok bool) {
 	if i := strings.IndexByte(repo, '/'); i >= 0 && strings.ContainsAny(repo[:i], ".:") {
 		repo = repo[i+1:] // the registry's name may have capitals
 	}
-	if repo == "" || repo != strings.ToLower(repo) || strings.Contains(repo, "//") || strings.HasSuffix(repo, "/") ||
+	if repo == "" || repo != strings.ToLower(repo) || strings.Contains(repo, "//") || strings.HasPrefix(repo, "/") || strings.HasSuffix(repo, "/") ||
 		strings.Contains(repo, ":") || tagged && tag == "" || strings.ContainsAny(tag, ":") {
 		return image, false
 	}

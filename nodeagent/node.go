@@ -2,6 +2,7 @@ package nodeagent
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -139,14 +140,13 @@ func (a *Agent) writeNodeStatus() {
 func (a *Agent) nodeObject(base *corev1.Node) *corev1.Node {
 	node := *base
 	node.UID, node.ResourceVersion = "", ""
-	node.Labels = make(map[string]string, len(base.Labels)+3)
+	if node.Labels = maps.Clone(base.Labels); node.Labels == nil {
+		node.Labels = map[string]string{}
+	}
 	put := func(key, value string) {
 		if value != "" && node.Labels[key] == "" {
 			node.Labels[key] = value
 		}
-	}
-	for _, k := range sortedKeys(base.Labels) {
-		node.Labels[k] = base.Labels[k]
 	}
 	info := a.nodeInfo()
 	put(corev1.LabelHostname, a.name)
@@ -154,15 +154,6 @@ func (a *Agent) nodeObject(base *corev1.Node) *corev1.Node {
 	put(corev1.LabelArchStable, info.Architecture)
 	node.Status = a.nodeStatus(base, info)
 	return &node
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m { //det:ok sorted below
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // nodeInfo is the template's, with what Kubernetes requires filled in.

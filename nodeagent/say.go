@@ -22,6 +22,7 @@ const (
 	reasonStatusUnknown     = "ContainerStatusUnknown"
 	reasonDeadline          = "DeadlineExceeded"
 
+	networkNotReady = "network is not ready"
 	messageDeadline = "Pod was active on the node longer than the specified deadline"
 	messageMissing  = "The container could not be located when the pod was terminated"
 )

@@ -99,7 +99,7 @@ func (a *Agent) containerStatus(p *pod, c *container, s *corev1.ContainerStatus)
 		}
 	}
 	if c.init && !c.sidecar {
-		s.Ready = c.term != nil && c.term.ExitCode == 0
+		s.Ready = s.State.Terminated != nil && s.State.Terminated.ExitCode == 0
 	}
 	if ran {
 		s.AllocatedResources, s.Resources = c.spec.Resources.Requests, &c.spec.Resources

@@ -2,6 +2,7 @@ package nodeagent
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -183,7 +184,12 @@ func (a *Agent) sandboxReady(in SandboxReady) {
 	}
 	if in.Err != "" {
 		p.sandbox, p.sandboxAt = sandboxNone, a.now.Add(a.cfg.SyncRetry)
-		a.sayWarning(p, nil, "FailedCreatePodSandBox", "Failed to create pod sandbox: "+in.Err)
+		if strings.HasPrefix(in.Err, networkNotReady) {
+			p.sandboxAt = a.now.Add(a.cfg.NetworkRetry)
+			a.sayWarning(p, nil, "NetworkNotReady", in.Err)
+		} else {
+			a.sayWarning(p, nil, "FailedCreatePodSandBox", "Failed to create pod sandbox: "+in.Err)
+		}
 		p.dirty = true
 		a.sync(p)
 		return

@@ -84,6 +84,9 @@ func (w *World) changes(r api.Request, verbose bool) []string {
 	if r.Verb == api.VerbCreate || old == nil {
 		var out []string
 		for _, f := range flatten(r.Object) {
+			if strings.HasPrefix(f.path, "metadata.n") || (strings.HasPrefix(f.path, "metadata.ownerReferences") && !strings.HasSuffix(f.path, ".name")) {
+				continue // what every object has
+			}
 			if verbose || strings.HasPrefix(f.path, "metadata.labels") || f.path == "spec.replicas" {
 				out = append(out, f.path+": "+f.value)
 			}
@@ -135,6 +138,10 @@ func flatten(o any) []field {
 func walk(path string, v any, out *[]field) {
 	switch v := v.(type) {
 	case map[string]any:
+		if strings.HasSuffix(path, "targetRef") {
+			*out = append(*out, field{path, fmt.Sprintf("%v %v/%v", v["kind"], v["namespace"], v["name"])})
+			return
+		}
 		for _, k := range slices.Sorted(maps.Keys(v)) {
 			p := path + "." + k
 			if path == "" {

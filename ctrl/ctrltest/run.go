@@ -84,7 +84,7 @@ func (w *World) write(b *strings.Builder, p *ctrl.Plan, c ctrl.Controller, verbo
 		line := r.String()
 		var lines []string
 		if r.Object != nil && verbose {
-			lines = w.changes(r, false)
+			lines = w.changes(r, true)
 		}
 		o, err := w.API.Do(w.Now, r)
 		if r.Verb == api.VerbDelete && isNotFound(err) {
