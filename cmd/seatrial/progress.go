@@ -85,13 +85,13 @@ const linesMax = 60
 func newTimeline(w io.Writer, bar *progress) *timeline { return &timeline{w: w, bar: bar} }
 
 // watching returns a watcher that prints and then calls next, which may be nil.
-func (t *timeline) watching(next func(sim.Time, store.Event)) func(sim.Time, store.Event) {
-	return func(now sim.Time, e store.Event) {
+func (t *timeline) watching(next func(sim.Time, uint64, store.Event)) func(sim.Time, uint64, store.Event) {
+	return func(now sim.Time, seq uint64, e store.Event) {
 		if text := remark(e); text != "" {
 			t.say(now, text)
 		}
 		if next != nil {
-			next(now, e)
+			next(now, seq, e)
 		}
 	}
 }

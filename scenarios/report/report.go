@@ -43,7 +43,7 @@ func (r *Report) Recorder() trace.Recorder {
 }
 
 // Watch is what the run's writes are shown to; nil where nobody looks.
-func (r *Report) Watch() func(now time.Duration, e store.Event) { return nil }
+func (r *Report) Watch() func(now time.Duration, seq uint64, e store.Event) { return nil }
 
 // Close writes what belongs at the end of a run. state may be nil where the world
 // could not be built.

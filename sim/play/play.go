@@ -20,8 +20,9 @@ type Options struct {
 	Until time.Duration
 	// Recorder receives the trace; nil keeps none.
 	Recorder trace.Recorder
-	// Watch is shown every write to the store; nil shows none.
-	Watch func(now sim.Time, e store.Event)
+	// Watch is shown every write to the store, with the number of the event during
+	// which it was made; nil shows none.
+	Watch func(now sim.Time, seq uint64, e store.Event)
 	// Progress is called every so often in wall time with the virtual time
 	// reached; nil is not.
 	Progress func(now sim.Time, events uint64)
@@ -78,7 +79,7 @@ const progressEvery = 256
 
 func (o *observer) Observe(e store.Event) {
 	if o.opts.Watch != nil {
-		o.opts.Watch(o.w.Engine().Now(), e)
+		o.opts.Watch(o.w.Engine().Now(), o.w.Engine().Cause(), e)
 	}
 	o.Judge.Observe(e)
 }

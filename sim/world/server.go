@@ -231,7 +231,7 @@ func (s *server) feedHost(e *store.Event) {
 // lastBeat writes down when a node was last heard of, now that its heartbeats
 // are no longer vouched for.
 func (s *server) lastBeat(h *host) {
-	s.w.eng.Describe("heartbeats stop", "node/"+h.name, "last one at "+h.lastBeat.String())
+	s.w.eng.Describe("heartbeats stop", "node/"+h.name, "at "+h.lastBeat.Round(time.Millisecond).String())
 	if err := s.renew(h.name, h.lastBeat); err != nil {
 		panic(fmt.Sprintf("world: lease of %s: %v", h.name, err))
 	}
