@@ -4,7 +4,7 @@ import "testing"
 
 // Each benchmark of the bench verb, as a Go benchmark: for profiles and benchstat.
 //
-//	go test ./bench -run - -bench thousand-nodes -cpuprofile cpu.prof
+//	go test ./bench -run - -bench /thousand-nodes -cpuprofile cpu.prof
 func Benchmark(b *testing.B) {
 	for _, x := range All("../scenarios") {
 		b.Run(x.Name, func(b *testing.B) {
