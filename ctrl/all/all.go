@@ -7,9 +7,15 @@ package all
 import (
 	"seatrial.dev/seatrial/ctrl"
 	"seatrial.dev/seatrial/ctrl/deployment"
+	"seatrial.dev/seatrial/ctrl/endpoint"
+	"seatrial.dev/seatrial/ctrl/endpointslice"
+	"seatrial.dev/seatrial/ctrl/garbagecollector"
+	"seatrial.dev/seatrial/ctrl/namespace"
 	"seatrial.dev/seatrial/ctrl/nodeipam"
 	"seatrial.dev/seatrial/ctrl/nodelifecycle"
+	"seatrial.dev/seatrial/ctrl/podgc"
 	"seatrial.dev/seatrial/ctrl/replicaset"
+	"seatrial.dev/seatrial/ctrl/serviceaccount"
 	"seatrial.dev/seatrial/ctrl/tainteviction"
 )
 
@@ -17,17 +23,26 @@ import (
 type Config struct {
 	// PodCIDR is the range from which each node gets its /24; "" allocates none.
 	PodCIDR string
+	// RootCA is the API server's CA certificate in PEM, which every namespace
+	// gets as the ConfigMap kube-root-ca.crt; "" publishes none.
+	RootCA string
 }
 
 // New returns the controllers, in their order. It panics on a PodCIDR that is no
 // range: nodeipam.New tells what is wrong with one.
 func New(cfg Config) []ctrl.Controller {
 	list := []ctrl.Controller{
+		namespace.New(),
+		serviceaccount.New(cfg.RootCA),
 		nodelifecycle.New(),
 		tainteviction.New(),
 		deployment.New(),
 		replicaset.New(),
 		replicaset.NewReplicationController(),
+		endpoint.New(),
+		endpointslice.New(),
+		garbagecollector.New(),
+		podgc.New(),
 	}
 	if cfg.PodCIDR != "" {
 		ranges, err := nodeipam.New(cfg.PodCIDR)

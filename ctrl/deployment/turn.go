@@ -56,7 +56,7 @@ func begin(now time.Time, v *view.View, d *appsv1.Deployment, p *ctrl.Plan) *tur
 		case ownership.Keep:
 			t.all = append(t.all, newSet(rs))
 		case ownership.Release:
-			p.Write(ownership.ReleaseWrite(d.UID, rs))
+			p.Write(ownership.ReleaseWrite(rs, d.UID))
 		}
 	}
 	for o := range v.Owned(d.UID) {

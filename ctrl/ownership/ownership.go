@@ -104,14 +104,18 @@ func AdoptWrite(owner, o kinds.Object) api.Request {
 	return patchOwners(o, Ref(owner))
 }
 
-// ReleaseWrite takes the owner's reference from an object.
-func ReleaseWrite(owner types.UID, o kinds.Object) api.Request {
-	return patchOwners(o, map[string]string{"$patch": "delete", "uid": string(owner)})
+// ReleaseWrite takes the references to these owners from an object.
+func ReleaseWrite(o kinds.Object, owners ...types.UID) api.Request {
+	var gone []any
+	for _, uid := range owners {
+		gone = append(gone, map[string]string{"$patch": "delete", "uid": string(uid)})
+	}
+	return patchOwners(o, gone...)
 }
 
-func patchOwners(o kinds.Object, owner any) api.Request {
+func patchOwners(o kinds.Object, owners ...any) api.Request {
 	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": o.GetUID(), "ownerReferences": []any{owner},
+		"uid": o.GetUID(), "ownerReferences": owners,
 	}})
 	if err != nil {
 		panic("ownership: a reference that is no JSON: " + err.Error())

@@ -105,7 +105,7 @@ func (s *scene) claim(p *ctrl.Plan) {
 		for pod := range s.pods.Pods() {
 			if view.Active(pod) && !s.matches(pod.Labels) {
 				s.released[pod] = true
-				p.Write(ownership.ReleaseWrite(s.rs.UID, pod))
+				p.Write(ownership.ReleaseWrite(pod, s.rs.UID))
 			}
 		}
 	}
