@@ -27,6 +27,7 @@ type sources struct {
 	kinds    [kinds.Count]bool // any object of the kind
 	refs     []kinds.Ref       // single objects
 	services []kinds.Key       // their ready addresses
+	ready    bool              // ready addresses of any service
 	time     bool
 	all      bool // an object whose name is only known at run time
 }
@@ -136,11 +137,10 @@ func (l *language) sources(a *ast.AST) sources {
 
 func (s *sources) addCall(c ast.CallExpr) {
 	name := c.FunctionName()
-	switch {
-	case name == "get" || name == "ready" || name == "restarts" || strings.HasPrefix(name, "@get_"):
-	default:
+	if !looksAround(name) {
 		return
 	}
+	s.ready = s.ready || name == "ready"
 	r, literal, _ := literalRef(c.Args()[0], 0)
 	switch {
 	case literal && name == "ready":

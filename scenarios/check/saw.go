@@ -29,15 +29,18 @@ const (
 // saw tells the values that the parts of a check's expression have now. It costs
 // by the size of the cluster and is asked for once a failed check.
 func (j *Judge) saw(c *judged) string {
-	_, err := j.holds(c)
+	v, _, err := c.expr.prog.Eval(j.scope)
 	a, issues := j.lang.bare.Parse(c.Expr)
 	if issues.Err() != nil {
 		return noValueYet // it compiled, so it parses
 	}
 	w := &witness{j: j, info: a.NativeRep().SourceInfo(), seen: map[string]bool{}}
 	w.bool(a.NativeRep().Expr())
-	if err != nil {
+	switch _, isBool := v.(types.Bool); {
+	case err != nil:
 		w.parts = append(w.parts, "error: "+oneLine(err.Error()))
+	case !isBool:
+		w.parts = append(w.parts, "the expression gives "+v.Type().TypeName()+", want bool")
 	}
 	return strings.Join(w.parts, "; ")
 }
