@@ -121,6 +121,9 @@ func (n *naive) eval(i int) (ref.Val, error) {
 	n.scope.lists = [kinds.Count]*list{}
 	clear(n.scope.services)
 	v, _, err := n.exprs[i].prog.Eval(n.scope)
+	if err != nil && strings.Contains(err.Error(), "internal error") {
+		panic(err)
+	}
 	return v, err
 }
 
@@ -170,6 +173,7 @@ func drawBool(t *rapid.T, depth int) string {
 	return rapid.SampledFrom([]string{`nodes.all(n, pods.filter(p, p.spec.nodeName == n.metadata.name).size() < 3)`,
 		`["a", "b"].exists(a, pods.exists(p, p.metadata.name == a))`, `pods.map(p, p.spec.nodeName).all(n, nodes.exists(m, m.metadata.name == n))`,
 		`pods.filter(pods, pods.status.phase == "Running").size() > 1`, `get("pod/default/a") == null`,
+		`pods.all(p, get("node/" + p.spec.nodeName) != null)`, `pods.exists(p, restarts("pod/" + p.metadata.namespace + "/" + p.metadata.name) > 1)`,
 		`nodes.exists(n, pods.all(p, p.spec.nodeName == n.metadata.name))`}).Draw(t, "nested")
 }
 
