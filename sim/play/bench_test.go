@@ -6,8 +6,8 @@ import (
 	"seatrial.dev/seatrial/scenarios"
 )
 
-func BenchmarkBig(b *testing.B) {
-	scn, err := scenarios.Read("/tmp/t/big.yaml")
+func BenchmarkThousandNodes(b *testing.B) {
+	scn, err := scenarios.Read("../../scenarios/thousand-nodes.yaml")
 	if err != nil {
 		b.Fatal(err)
 	}
