@@ -35,13 +35,14 @@ test: ## run every test
 	$(GO) test ./...
 
 lint: ## formatting, vet, determinism and import rules
-	@echo '== gofmt'; bad=$$(gofmt -l $$(git ls-files '*.go')); \
+	@echo '== gofmt'; bad=$$(gofmt -l .); \
 	if [ -n "$$bad" ]; then echo "not formatted; run gofmt -w on:"; echo "$$bad"; exit 1; fi
 	@echo '== go vet'; $(GO) vet ./...
 	@echo '== detlint (internal/detlint says what it forbids)'
 	@mkdir -p $(BIN); $(GO) build -o $(BIN)/detlint ./internal/detlint/cmd/detlint
 	@$(GO) vet -vettool=$(BIN)/detlint ./...
 	@$(BIN)/detlint escapes
+	@echo '== arch (imports, names, lengths)'; $(GO) test ./internal/arch
 
 race: ## the tests that run goroutines, under the race detector
 	$(GO) test -race -short ./sim/... ./cmd/...
