@@ -29,8 +29,8 @@ type selection struct {
 func (x selections) index(v *View, e *entry, old, now kinds.Object) {
 	switch e.ref.Kind {
 	case kinds.Service, kinds.PodDisruptionBudget:
-		was, wasOK := markOf(equalLabels(old))
-		is, isOK := markOf(equalLabels(now))
+		was, wasOK := markOfObject(old)
+		is, isOK := markOfObject(now)
 		was.namespace, is.namespace = e.ref.Namespace, e.ref.Namespace
 		if was == is && wasOK == isOK {
 			return
@@ -119,6 +119,15 @@ func equalLabels(o kinds.Object) map[string]string {
 	return nil
 }
 
+// markOfObject is markOf the object's selector. A budget that selects by
+// expressions alone, or everything, has the mark of no label.
+func markOfObject(o kinds.Object) (labelIn, bool) {
+	if b, ok := o.(*policyv1.PodDisruptionBudget); ok && b.Spec.Selector != nil && len(b.Spec.Selector.MatchLabels) == 0 {
+		return labelIn{}, true
+	}
+	return markOf(equalLabels(o))
+}
+
 func markOf(selector map[string]string) (labelIn, bool) {
 	if len(selector) == 0 {
 		return labelIn{}, false
@@ -133,9 +142,9 @@ func (v *View) ServicesOf(namespace string, labels map[string]string) []*corev1.
 	return selectors[*corev1.Service](v, namespace, labels)
 }
 
-// BudgetsOf returns the disruption budgets of a namespace whose matchLabels, of
-// which there must be some, select the labels, in the order of their names. Their
-// matchExpressions are the caller's to check.
+// BudgetsOf returns the disruption budgets of a namespace whose matchLabels select
+// the labels, in the order of their names. Their matchExpressions are the caller's to
+// check.
 func (v *View) BudgetsOf(namespace string, labels map[string]string) []*policyv1.PodDisruptionBudget {
 	return selectors[*policyv1.PodDisruptionBudget](v, namespace, labels)
 }
@@ -144,10 +153,10 @@ func selectors[T kinds.Object](v *View, namespace string, labels map[string]stri
 	if len(v.selections) == 0 {
 		return nil
 	}
-	for label, value := range labels { //det:ok sorted by name below
-		s := v.selections[labelIn{namespace, label, value}]
+	look := func(at labelIn) {
+		s := v.selections[at]
 		if s == nil {
-			continue
+			return
 		}
 		s.by.Scan(func(e *entry) bool {
 			if o, ok := e.obj.(T); ok && selects(equalLabels(o), labels) {
@@ -155,6 +164,10 @@ func selectors[T kinds.Object](v *View, namespace string, labels map[string]stri
 			}
 			return true
 		})
+	}
+	look(labelIn{namespace: namespace})
+	for label, value := range labels { //det:ok sorted by name below
+		look(labelIn{namespace, label, value})
 	}
 	slices.SortFunc(out, func(a, b T) int { return strings.Compare(a.GetName(), b.GetName()) })
 	return out

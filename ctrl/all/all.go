@@ -7,9 +7,11 @@ package all
 import (
 	"seatrial.dev/seatrial/ctrl"
 	"seatrial.dev/seatrial/ctrl/deployment"
+	"seatrial.dev/seatrial/ctrl/disruption"
 	"seatrial.dev/seatrial/ctrl/endpoint"
 	"seatrial.dev/seatrial/ctrl/endpointslice"
 	"seatrial.dev/seatrial/ctrl/garbagecollector"
+	"seatrial.dev/seatrial/ctrl/job"
 	"seatrial.dev/seatrial/ctrl/namespace"
 	"seatrial.dev/seatrial/ctrl/nodeipam"
 	"seatrial.dev/seatrial/ctrl/nodelifecycle"
@@ -17,6 +19,7 @@ import (
 	"seatrial.dev/seatrial/ctrl/replicaset"
 	"seatrial.dev/seatrial/ctrl/serviceaccount"
 	"seatrial.dev/seatrial/ctrl/tainteviction"
+	"seatrial.dev/seatrial/ctrl/ttlafterfinished"
 )
 
 // Config says what the controllers must know about the cluster.
@@ -39,6 +42,9 @@ func New(cfg Config) []ctrl.Controller {
 		deployment.New(),
 		replicaset.New(),
 		replicaset.NewReplicationController(),
+		job.New(),
+		ttlafterfinished.New(),
+		disruption.New(),
 		endpoint.New(),
 		endpointslice.New(),
 		garbagecollector.New(),

@@ -18,7 +18,9 @@
 //	run                      let the controllers work through their queues by the
 //	                         API until nothing is left to do at this time
 //	                         (verbose: print what the writes change)
-//	kubelet [ready=N]        pods that are being deleted go, others come to be ready
+//	kubelet [ready=N] [fail=N] [succeed=N]
+//	                         pods that are being deleted go, others fail, succeed or
+//	                         come to be ready
 //
 // load, set and remove answer with the keys that the controllers' Keys asked for.
 package ctrltest

@@ -146,13 +146,21 @@ func (w *World) catchUp() {
 	}
 }
 
-// kubelet plays the node agents: pods that are being deleted go, and up to ready=N
-// of the pods that are not ready (all, without it) come to be so, in the order of
-// their names.
+// kubelet plays the node agents, pod by pod in the order of their names: those that
+// are being deleted go; the next fail=N of the others fail, the next succeed=N
+// succeed, and up to ready=N of those that are not ready (all, without any of these)
+// come to be so.
 func (w *World) kubelet(t *testing.T, d *datadriven.TestData) string {
-	left := 1 << 30
-	if d.HasArg("ready") {
-		d.ScanArgs(t, "ready", &left)
+	left := map[string]int{"ready": 1 << 30}
+	if len(d.CmdArgs) > 0 {
+		left["ready"] = 0
+	}
+	for _, a := range d.CmdArgs {
+		n, err := strconv.Atoi(a.Vals[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		left[a.Key] = n
 	}
 	var pods []*corev1.Pod
 	for p := range view.All[*corev1.Pod](w.View, kinds.Pod) {
@@ -161,20 +169,51 @@ func (w *World) kubelet(t *testing.T, d *datadriven.TestData) string {
 	var out []string
 	for _, p := range pods {
 		switch {
-		case p.DeletionTimestamp != nil && len(p.Finalizers) == 0:
-			e, err := w.Store.Delete(kinds.RefOf(p), nil, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			w.feed(e)
-			out = append(out, p.Name+" is gone")
-		case view.Active(p) && !view.Ready(p) && left > 0:
-			left--
+		case p.DeletionTimestamp != nil:
+			out = append(out, w.leave(t, p))
+		case !view.Active(p):
+		case left["fail"] > 0:
+			left["fail"]--
+			w.end(t, p, corev1.PodFailed, 1)
+			out = append(out, p.Name+" failed")
+		case left["succeed"] > 0:
+			left["succeed"]--
+			w.end(t, p, corev1.PodSucceeded, 0)
+			out = append(out, p.Name+" succeeded")
+		case !view.Ready(p) && left["ready"] > 0:
+			left["ready"]--
 			w.makeReady(t, p)
 			out = append(out, p.Name+" is ready")
 		}
 	}
 	return strings.Join(out, "\n")
+}
+
+// leave ends a pod that is being deleted; one with finalizers stays for them.
+func (w *World) leave(t *testing.T, p *corev1.Pod) string {
+	if len(p.Finalizers) == 0 {
+		e, err := w.Store.Delete(kinds.RefOf(p), nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.feed(e)
+		return p.Name + " is gone"
+	}
+	c := kinds.Clone(p)
+	c.DeletionGracePeriodSeconds = new(int64)
+	if !view.Finished(c) {
+		c.Status.Phase = corev1.PodFailed
+	}
+	w.store(t, c)
+	return p.Name + " has ended"
+}
+
+func (w *World) end(t *testing.T, p *corev1.Pod, phase corev1.PodPhase, code int32) {
+	c := kinds.Clone(p)
+	c.Status.Phase, c.Status.Conditions = phase, nil
+	c.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "c", State: corev1.ContainerState{
+		Terminated: &corev1.ContainerStateTerminated{ExitCode: code, FinishedAt: metav1.NewTime(w.Now)}}}}
+	w.store(t, c)
 }
 
 func (w *World) makeReady(t *testing.T, p *corev1.Pod) {
@@ -186,7 +225,11 @@ func (w *World) makeReady(t *testing.T, p *corev1.Pod) {
 	c.Status.Phase, c.Status.PodIP = corev1.PodRunning, "10.0.0."+strconv.Itoa(w.lastIP)
 	c.Status.PodIPs = []corev1.PodIP{{IP: c.Status.PodIP}}
 	c.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(w.Now)}}
-	e, err := w.Store.Update(c, 0)
+	w.store(t, c)
+}
+
+func (w *World) store(t *testing.T, o kinds.Object) {
+	e, err := w.Store.Update(o, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

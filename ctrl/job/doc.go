@@ -1,0 +1,28 @@
+// Package job runs a Job's pods until enough of them have succeeded.
+//
+// It creates pods up to spec.parallelism while completions are missing, again after
+// a failure with a back-off of 10 s doubling to 6 min, and ends the Job when it is
+// complete, or when it has failed: too many failures (backoffLimit), too long
+// (activeDeadlineSeconds), or by podFailurePolicy
+// (https://kubernetes.io/docs/concepts/workloads/controllers/job/).
+//
+// Vocabulary. A finished pod is counted when it is in status.succeeded or
+// status.failed. So that each is counted once, whatever crashes or is deleted in
+// between, its pods bear the finalizer batch.kubernetes.io/job-tracking: a
+// finished pod's UID is first put into status.uncountedTerminatedPods, then the
+// finalizer is removed from the pod, then the UID becomes a count. An ending Job
+// has the condition SuccessCriteriaMet or FailureTarget; it has ended, with Complete
+// or Failed, when its last pod is gone and counted.
+//
+// A key is a Job; or a Pod with the finalizer whose Job is gone, to remove it.
+//
+// A plan is ordered: the status; the finalizers of the pods that it names as
+// uncounted; deletions; creations. The status speaks of the active pods as they
+// will be, as in Kubernetes.
+//
+// The back-off is computed from the Job's failed pods, which stay as long as the
+// Job, so it outlives a restart of the controller.
+//
+// Left out: backoffLimitPerIndex (and the action FailIndex, which counts as Count),
+// successPolicy.
+package job
