@@ -42,7 +42,7 @@ lint: ## formatting, vet, determinism and import rules
 	@mkdir -p $(BIN); $(GO) build -o $(BIN)/detlint ./internal/detlint/cmd/detlint
 	@$(GO) vet -vettool=$(BIN)/detlint ./...
 	@$(BIN)/detlint escapes
-	@echo '== arch (imports, names, lengths)'; $(GO) test ./internal/arch
+	@echo '== arch (imports, names, lengths)'; $(GO) test -count=1 ./internal/arch
 
 race: ## the tests that run goroutines, under the race detector
 	$(GO) test -race -short ./sim/... ./cmd/...
