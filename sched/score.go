@@ -41,6 +41,9 @@ func part(used, has, one int64) int64 {
 // the pod would rather avoid, and preferred node affinity. A nil column means that
 // it is the same for every node.
 func (s *Snapshot) softScores(w *wish) (taints, affinity []int64) {
+	if s.soft == 0 && len(w.soft) == 0 {
+		return nil, nil
+	}
 	var worst, most int64
 	for i, n := range s.nodes {
 		if n == nil {
@@ -79,4 +82,17 @@ func softTaints(n *corev1.Node, list []corev1.Toleration) int64 {
 		}
 	}
 	return c
+}
+
+// hasSoftTaint is 1 for a node with a PreferNoSchedule taint, else 0.
+func hasSoftTaint(n *corev1.Node) int {
+	if n == nil {
+		return 0
+	}
+	for i := range n.Spec.Taints {
+		if n.Spec.Taints[i].Effect == corev1.TaintEffectPreferNoSchedule {
+			return 1
+		}
+	}
+	return 0
 }

@@ -48,6 +48,7 @@ type Snapshot struct {
 	free   []int
 	pods   map[kinds.Key]placed
 	count  int // nodes there are
+	soft   int // nodes with a taint that pods only prefer to avoid
 }
 
 // placed remembers what a pod was counted with, so that it can be taken back.
@@ -106,6 +107,7 @@ func (s *Snapshot) setNode(n *corev1.Node) {
 			}
 		}
 	}
+	s.soft += hasSoftTaint(n) - hasSoftTaint(s.nodes[i])
 	s.nodes[i] = n
 	s.alloc[i] = allocatable(n)
 }
@@ -131,6 +133,7 @@ func (s *Snapshot) number(name string) int {
 func (s *Snapshot) removeNode(name string) {
 	if i, ok := s.byName[name]; ok {
 		delete(s.byName, name)
+		s.soft -= hasSoftTaint(s.nodes[i])
 		s.nodes[i] = nil
 		s.free = append(s.free, i)
 		s.count--

@@ -49,6 +49,7 @@ type Engine struct {
 	free    []uint32
 	actors  []registered
 	seed    uint64
+	warm    uint32 // means nothing; see step
 	rec     trace.Recorder
 }
 
@@ -62,8 +63,9 @@ type slot struct {
 	a, b  uint64
 	cause uint64
 	actor ActorID // 0: cancelled
-	kind  uint16
 	gen   uint32
+	kind  uint16
+	_     [8]byte // fills a cache line
 }
 
 // New returns an engine at time 0 whose random streams derive from seed.
@@ -175,15 +177,15 @@ func (e *Engine) step() bool {
 	s.ref = nil
 	s.gen++
 	e.free = append(e.free, it.slot)
+	if len(e.heap) > 0 { // bring the next event's slot near while this one is handled
+		e.warm ^= e.slots[e.heap[0].slot].gen
+	}
 	if to == 0 {
 		return false
 	}
 	e.now, e.cause = time.Duration(it.at), it.seq
 	e.handled++
-	e.hash.fold(uint64(it.at))
-	e.hash.fold(it.seq ^ uint64(to)<<40 ^ uint64(m.Kind)<<56)
-	e.hash.fold(m.A ^ cause<<32)
-	e.hash.fold(m.B)
+	e.hash.fold4(uint64(it.at), it.seq^uint64(to)<<40^uint64(m.Kind)<<56, m.A^cause<<32, m.B)
 	if e.rec != nil {
 		e.rec.Begin(trace.Line{Time: e.now, Seq: it.seq, Cause: cause, Component: e.actors[to].name})
 	}

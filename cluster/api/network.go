@@ -149,6 +149,7 @@ func inheritAddresses(svc, old *corev1.Service) {
 			svc.Spec.ClusterIPs = old.Spec.ClusterIPs
 		}
 	}
+	dropUnwanted(svc, old)
 	if !wantsNodePorts(svc) || !wantsNodePorts(old) {
 		return
 	}
@@ -159,6 +160,28 @@ func inheritAddresses(svc, old *corev1.Service) {
 				p.NodePort = was.NodePort
 			}
 		}
+	}
+}
+
+// dropUnwanted takes away what only the old type of a service had, where the
+// update leaves it as it was: a change of type needs no more than that.
+func dropUnwanted(svc, old *corev1.Service) {
+	if wantsNodePorts(old) && !wantsNodePorts(svc) {
+		for i := range svc.Spec.Ports {
+			if i < len(old.Spec.Ports) && svc.Spec.Ports[i].NodePort == old.Spec.Ports[i].NodePort {
+				svc.Spec.Ports[i].NodePort = 0
+			}
+		}
+	}
+	external := svc.Spec.Type == corev1.ServiceTypeNodePort || svc.Spec.Type == corev1.ServiceTypeLoadBalancer
+	if !external && len(svc.Spec.ExternalIPs) == 0 && svc.Spec.ExternalTrafficPolicy == old.Spec.ExternalTrafficPolicy {
+		svc.Spec.ExternalTrafficPolicy = ""
+	}
+	if wantsClusterIP(old) && !wantsClusterIP(svc) && svc.Spec.ClusterIP == old.Spec.ClusterIP {
+		svc.Spec.ClusterIP, svc.Spec.ClusterIPs = "", nil
+	}
+	if svc.Spec.Type != corev1.ServiceTypeLoadBalancer && old.Spec.Type == corev1.ServiceTypeLoadBalancer {
+		svc.Spec.AllocateLoadBalancerNodePorts = nil
 	}
 }
 

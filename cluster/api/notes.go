@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"seatrial.dev/seatrial/cluster/kinds"
 )
@@ -23,19 +22,31 @@ const (
 // notebook finds the Event object of a note that was seen before, and the order in
 // which events expire.
 type notebook struct {
-	byNote map[noteKey]kinds.Ref
-	expiry []noteExpiry // in the order of at
-}
-
-// noteKey is what Kubernetes' event correlation compares.
-type noteKey struct {
-	about                                   types.UID
-	typ, reason, message, component, subobj string
+	byNote map[uint64]kinds.Key // by the note's hash; what is found must be compared
+	expiry []noteExpiry         // in the order of at
 }
 
 type noteExpiry struct {
-	key noteKey
-	at  time.Time
+	hash uint64
+	at   time.Time
+}
+
+// hash mixes what Kubernetes' event correlation compares (FNV-1a).
+func (n *Note) hash() uint64 {
+	h := uint64(14695981039346656037)
+	for _, s := range [...]string{string(n.About.GetUID()), n.Type, n.Reason, n.Message, n.Component, n.FieldPath} {
+		for i := range len(s) {
+			h = (h ^ uint64(s[i])) * 1099511628211
+		}
+		h = (h ^ 0xff) * 1099511628211
+	}
+	return h
+}
+
+// saidBy tells whether an event says what a note says.
+func (n *Note) saidBy(e *corev1.Event) bool {
+	return e.InvolvedObject.UID == n.About.GetUID() && e.Type == n.Type && e.Reason == n.Reason && e.Message == n.Message &&
+		e.Source.Component == n.Component && e.InvolvedObject.FieldPath == n.FieldPath
 }
 
 // Record stores a note as an Event object, or counts it on the one that says the
@@ -46,9 +57,9 @@ func (a *API) Record(now time.Time, n Note) error {
 	if len(n.Message) > noteMessageMax {
 		n.Message = n.Message[:noteMessageMax]
 	}
-	key := noteKey{n.About.GetUID(), n.Type, n.Reason, n.Message, n.Component, n.FieldPath}
-	if ref, ok := a.notes.byNote[key]; ok {
-		if old, ok := a.store.Get(ref).(*corev1.Event); ok {
+	hash := n.hash()
+	if key, ok := a.notes.byNote[hash]; ok {
+		if old, ok := a.store.Get(kinds.Ref{Kind: kinds.Event, Key: key}).(*corev1.Event); ok && n.saidBy(old) {
 			e := shallow(old)
 			e.Count++
 			e.LastTimestamp = metav1.Time{Time: now}
@@ -56,10 +67,10 @@ func (a *API) Record(now time.Time, n Note) error {
 			return err
 		}
 	}
-	return a.newEvent(now, n, key)
+	return a.newEvent(now, n, hash)
 }
 
-func (a *API) newEvent(now time.Time, n Note, key noteKey) error {
+func (a *API) newEvent(now time.Time, n Note, hash uint64) error {
 	info := kinds.Of(n.About).Info()
 	ns := n.About.GetNamespace()
 	if ns == "" {
@@ -83,10 +94,10 @@ func (a *API) newEvent(now time.Time, n Note, key noteKey) error {
 		return fmt.Errorf("record event: %w", err)
 	}
 	if a.notes.byNote == nil {
-		a.notes.byNote = map[noteKey]kinds.Ref{}
+		a.notes.byNote = map[uint64]kinds.Key{}
 	}
-	a.notes.byNote[key] = ref
-	a.notes.expiry = append(a.notes.expiry, noteExpiry{key, now.Add(noteTTL)})
+	a.notes.byNote[hash] = ref.Key
+	a.notes.expiry = append(a.notes.expiry, noteExpiry{hash, now.Add(noteTTL)})
 	return nil
 }
 
@@ -107,19 +118,20 @@ func (a *API) expireNotes(now time.Time) {
 	n := 0
 	for ; n < len(a.notes.expiry) && !a.notes.expiry[n].at.After(now); n++ {
 		x := a.notes.expiry[n]
-		ref, ok := a.notes.byNote[x.key]
+		key, ok := a.notes.byNote[x.hash]
 		if !ok {
 			continue
 		}
+		ref := kinds.Ref{Kind: kinds.Event, Key: key}
 		e, _ := a.store.Get(ref).(*corev1.Event)
 		if e != nil {
 			if until := e.LastTimestamp.Add(noteTTL); until.After(now) { // counted since: it stays until then
-				a.notes.expiry = append(a.notes.expiry, noteExpiry{x.key, until})
+				a.notes.expiry = append(a.notes.expiry, noteExpiry{x.hash, until})
 				continue
 			}
 			_, _ = a.store.Delete(ref, nil, 0) // it was there a line ago
 		}
-		delete(a.notes.byNote, x.key)
+		delete(a.notes.byNote, x.hash)
 	}
 	a.notes.expiry = a.notes.expiry[n:]
 }

@@ -34,7 +34,14 @@ func copyStatus(to, from kinds.Object) {
 // objects never change, so a writer may replace any field of the copy but not
 // write through one.
 func shallow[T kinds.Object](o T) T {
-	if p, ok := any(o).(*corev1.Pod); ok {
+	switch p := any(o).(type) { // the kinds that are written most
+	case *corev1.Pod:
+		c := *p
+		return any(&c).(T)
+	case *corev1.Node:
+		c := *p
+		return any(&c).(T)
+	case *corev1.Event:
 		c := *p
 		return any(&c).(T)
 	}

@@ -55,10 +55,10 @@ func (a *API) updateObject(now time.Time, r Request, old kinds.Object) (kinds.Ob
 	if ns, ok := o.(*corev1.Namespace); ok { // spec.finalizers change only through finalize
 		ns.Spec.Finalizers = old.(*corev1.Namespace).Spec.Finalizers
 	}
-	kinds.Default(o)
 	if svc, ok := o.(*corev1.Service); ok {
 		inheritAddresses(svc, old.(*corev1.Service))
 	}
+	kinds.Default(o)
 	if errs := kinds.ValidateUpdate(o, old); len(errs) > 0 {
 		return nil, apierrors.NewInvalid(r.Ref.Kind.Info().GVK.GroupKind(), r.Ref.Name, errs)
 	}

@@ -41,16 +41,26 @@ type Event struct {
 	Old    kinds.Object // the state before; nil for Added
 }
 
+// chunkLen is how many writes a piece of the log holds.
+const chunkLen = 1024
+
 // WindowDefault is how many writes the log keeps for watchers to resume from.
 const WindowDefault = 1 << 18
 
 // Store holds one cluster's objects in memory. It is not safe for concurrent use.
 type Store struct {
-	tables [kinds.Count]*btree.BTreeG[item]
+	tables [kinds.Count]table
 	rv     uint64
-	log    []Event // log[i] has RV first+i
+	log    [][]Event // chunks of chunkLen; log[0][0] has RV first
 	first  uint64
 	window int
+}
+
+// table holds the objects of one kind: by key for the many that ask for one, and in
+// order for the few that walk.
+type table struct {
+	byKey   map[kinds.Key]*item
+	ordered *btree.BTreeG[*item]
 }
 
 type item struct {
@@ -59,13 +69,13 @@ type item struct {
 	rv  uint64
 }
 
-func lessItem(a, b item) bool { return a.key.Compare(b.key) < 0 }
+func lessItem(a, b *item) bool { return a.key.Compare(b.key) < 0 }
 
 // New returns an empty store whose log keeps at least window writes.
 func New(window int) *Store {
 	s := &Store{window: window, first: 1}
 	for i := range s.tables {
-		s.tables[i] = btree.NewBTreeGOptions(lessItem, btree.Options{NoLocks: true})
+		s.tables[i] = table{map[kinds.Key]*item{}, btree.NewBTreeGOptions(lessItem, btree.Options{NoLocks: true})}
 	}
 	return s
 }
@@ -75,15 +85,14 @@ func (s *Store) RV() uint64 { return s.rv }
 
 // Get returns an object, or nil.
 func (s *Store) Get(ref kinds.Ref) kinds.Object {
-	it, ok := s.tables[ref.Kind].Get(item{key: ref.Key})
-	if !ok {
-		return nil
+	if it := s.tables[ref.Kind].byKey[ref.Key]; it != nil {
+		return it.obj
 	}
-	return it.obj
+	return nil
 }
 
 // Len is the number of objects of a kind.
-func (s *Store) Len(k kinds.Kind) int { return s.tables[k].Len() }
+func (s *Store) Len(k kinds.Kind) int { return len(s.tables[k].byKey) }
 
 // List walks the objects of a kind in the order of their keys; namespace ""
 // means all. The store must not be written to during the walk.
@@ -95,7 +104,7 @@ func (s *Store) List(k kinds.Kind, namespace string) iter.Seq[kinds.Object] {
 // pieces goes on.
 func (s *Store) ListAfter(k kinds.Kind, namespace string, start kinds.Key) iter.Seq[kinds.Object] {
 	return func(yield func(kinds.Object) bool) {
-		s.tables[k].Ascend(item{key: start}, func(it item) bool {
+		s.tables[k].ordered.Ascend(&item{key: start}, func(it *item) bool {
 			if namespace != "" && it.key.Namespace != namespace {
 				return false
 			}
@@ -107,11 +116,14 @@ func (s *Store) ListAfter(k kinds.Kind, namespace string, start kinds.Key) iter.
 // Create adds an object and stamps its resourceVersion.
 func (s *Store) Create(o kinds.Object) (Event, error) {
 	ref := kinds.RefOf(o)
-	if _, ok := s.tables[ref.Kind].Get(item{key: ref.Key}); ok {
+	t := &s.tables[ref.Kind]
+	if t.byKey[ref.Key] != nil {
 		return Event{}, fmt.Errorf("create %s: %w", ref, ErrExists)
 	}
 	s.stamp(o)
-	s.tables[ref.Kind].Set(item{ref.Key, o, s.rv})
+	it := &item{ref.Key, o, s.rv}
+	t.byKey[ref.Key] = it
+	t.ordered.Set(it)
 	return s.append(Event{Type: Added, Ref: ref, RV: s.rv, Object: o}), nil
 }
 
@@ -119,13 +131,14 @@ func (s *Store) Create(o kinds.Object) (Event, error) {
 // when any will do.
 func (s *Store) Update(o kinds.Object, expect uint64) (Event, error) {
 	ref := kinds.RefOf(o)
-	old, err := s.current(ref, expect)
+	it, err := s.current(ref, expect)
 	if err != nil {
 		return Event{}, fmt.Errorf("update %s: %w", ref, err)
 	}
 	s.stamp(o)
-	s.tables[ref.Kind].Set(item{ref.Key, o, s.rv})
-	return s.append(Event{Type: Modified, Ref: ref, RV: s.rv, Object: o, Old: old.obj}), nil
+	old := it.obj
+	it.obj, it.rv = o, s.rv
+	return s.append(Event{Type: Modified, Ref: ref, RV: s.rv, Object: o, Old: old}), nil
 }
 
 // Delete removes an object. last is the writer's own copy of its final state,
@@ -139,17 +152,18 @@ func (s *Store) Delete(ref kinds.Ref, last kinds.Object, expect uint64) (Event, 
 		last = kinds.Clone(old.obj)
 	}
 	s.stamp(last)
-	s.tables[ref.Kind].Delete(item{key: ref.Key})
+	delete(s.tables[ref.Kind].byKey, ref.Key)
+	s.tables[ref.Kind].ordered.Delete(old)
 	return s.append(Event{Type: Deleted, Ref: ref, RV: s.rv, Object: last, Old: old.obj}), nil
 }
 
-func (s *Store) current(ref kinds.Ref, expect uint64) (item, error) {
-	it, ok := s.tables[ref.Kind].Get(item{key: ref.Key})
-	if !ok {
-		return item{}, ErrNotFound
-	}
-	if expect != 0 && expect != it.rv {
-		return item{}, fmt.Errorf("%w: at version %d, not %d", ErrConflict, it.rv, expect)
+func (s *Store) current(ref kinds.Ref, expect uint64) (*item, error) {
+	it := s.tables[ref.Kind].byKey[ref.Key]
+	switch {
+	case it == nil:
+		return nil, ErrNotFound
+	case expect != 0 && expect != it.rv:
+		return nil, fmt.Errorf("%w: at version %d, not %d", ErrConflict, it.rv, expect)
 	}
 	return it, nil
 }
@@ -160,19 +174,23 @@ func (s *Store) stamp(o kinds.Object) {
 }
 
 func (s *Store) append(e Event) Event {
-	if len(s.log) >= 2*s.window { // trim by halves, so that a write costs O(1) amortised
-		n := copy(s.log, s.log[s.window:])
-		clear(s.log[n:])
-		s.log = s.log[:n]
-		s.first += uint64(s.window)
+	n := len(s.log)
+	if n == 0 || len(s.log[n-1]) == chunkLen {
+		if (n-1)*chunkLen >= s.window { // the rest is a window without the oldest piece
+			s.log[0] = nil
+			s.log = s.log[1:]
+			s.first += chunkLen
+			n--
+		}
+		s.log = append(s.log, make([]Event, 0, chunkLen))
+		n++
 	}
-	s.log = append(s.log, e)
+	s.log[n-1] = append(s.log[n-1], e)
 	return e
 }
 
-// Since returns the writes after resourceVersion rv, oldest first. The slice is
-// the store's own and holds until the next write. It fails with ErrTooOld when
-// the log no longer reaches back that far.
+// Since returns a copy of the writes after resourceVersion rv, oldest first. It
+// fails with ErrTooOld when the log no longer reaches back that far.
 func (s *Store) Since(rv uint64) ([]Event, error) {
 	if rv+1 < s.first {
 		return nil, fmt.Errorf("watch from %d, oldest kept is %d: %w", rv, s.first, ErrTooOld)
@@ -180,7 +198,16 @@ func (s *Store) Since(rv uint64) ([]Event, error) {
 	if rv >= s.rv {
 		return nil, nil
 	}
-	return s.log[rv+1-s.first:], nil
+	out := make([]Event, 0, s.rv-rv)
+	for i := rv + 1; i <= s.rv; i++ {
+		out = append(out, s.at(i))
+	}
+	return out, nil
+}
+
+func (s *Store) at(rv uint64) Event {
+	i := rv - s.first
+	return s.log[i/chunkLen][i%chunkLen]
 }
 
 // At returns the write with resourceVersion rv.
@@ -188,15 +215,5 @@ func (s *Store) At(rv uint64) (Event, error) {
 	if rv < s.first || rv > s.rv {
 		return Event{}, fmt.Errorf("version %d, kept are %d to %d: %w", rv, s.first, s.rv, ErrTooOld)
 	}
-	return s.log[rv-s.first], nil
-}
-
-// Snapshot returns a copy of the store's objects as they are now, with an empty
-// log. It shares all memory until either side is written to.
-func (s *Store) Snapshot() *Store {
-	c := &Store{rv: s.rv, first: s.rv + 1, window: s.window}
-	for i := range s.tables {
-		c.tables[i] = s.tables[i].Copy()
-	}
-	return c
+	return s.at(rv), nil
 }

@@ -190,40 +190,33 @@ func (s *server) note(from netsim.Party, n api.Note) {
 // feed sends what was written since the last time to the watches, and shows it to
 // the judge.
 func (s *server) feed() {
-	if s.sent == s.Store().RV() {
-		return
-	}
-	events, err := s.Store().Since(s.sent)
-	if err != nil {
-		panic(fmt.Sprintf("world: feed from %d: %v", s.sent, err))
-	}
-	s.sent = s.Store().RV()
-	for i := range events {
-		e := &events[i]
+	for s.sent < s.Store().RV() {
+		s.sent++
+		e := s.event(s.sent)
 		s.w.eng.Fold(e.RV<<8 ^ uint64(e.Type) ^ sim.HashString(e.Ref.Name))
-		s.w.judge.Observe(*e)
+		s.w.judge.Observe(e)
 		s.w.observed = true
 		for _, st := range s.streams {
 			if st.wants[e.Ref.Kind] {
 				st.send(e.RV)
 			}
 		}
-		s.feedHost(e)
+		s.feedHost(e.RV, e.Object)
 	}
 }
 
 // feedHost sends an event to the host whose agent watches the object.
-func (s *server) feedHost(e *store.Event) {
-	switch o := e.Object.(type) {
+func (s *server) feedHost(rv uint64, o kinds.Object) {
+	switch o := o.(type) {
 	case *corev1.Pod:
 		if o.Spec.NodeName != "" {
 			if h := s.w.byNode[o.Spec.NodeName]; h != nil {
-				h.stream.send(e.RV)
+				h.stream.send(rv)
 			}
 		}
 	case *corev1.Node:
 		if h := s.w.byNode[o.Name]; h != nil {
-			h.stream.send(e.RV)
+			h.stream.send(rv)
 		}
 	}
 }

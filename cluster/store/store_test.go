@@ -1,0 +1,205 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"pgregory.net/rapid"
+
+	"seatrial.dev/seatrial/cluster/kinds"
+)
+
+func configMap(ns, name, value string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Data: map[string]string{"v": value}}
+}
+
+func show(o kinds.Object) string {
+	c := o.(*corev1.ConfigMap)
+	return fmt.Sprintf("%s/%s@%s %s", c.Namespace, c.Name, c.ResourceVersion, c.Data["v"])
+}
+
+// TestTranscripts plays the commands of testdata; -rewrite writes their output.
+func TestTranscripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		s := New(WindowDefault)
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			return play(t, &s, d)
+		})
+	})
+}
+
+func play(t *testing.T, s **Store, d *datadriven.TestData) string {
+	var ns, name, value string
+	var rv uint64
+	var window int
+	d.MaybeScanArgs(t, "ns", &ns)
+	d.MaybeScanArgs(t, "name", &name)
+	d.MaybeScanArgs(t, "v", &value)
+	d.MaybeScanArgs(t, "rv", &rv)
+	d.MaybeScanArgs(t, "window", &window)
+	ref := kinds.Ref{Kind: kinds.ConfigMap, Key: kinds.Key{Namespace: ns, Name: name}}
+	var e Event
+	var err error
+	switch d.Cmd {
+	case "new":
+		*s = New(window)
+		return ""
+	case "create":
+		e, err = (*s).Create(configMap(ns, name, value))
+	case "update":
+		e, err = (*s).Update(configMap(ns, name, value), rv)
+	case "delete":
+		e, err = (*s).Delete(ref, nil, rv)
+	case "get":
+		if o := (*s).Get(ref); o != nil {
+			return show(o) + "\n"
+		}
+		return "nothing\n"
+	case "list":
+		var b strings.Builder
+		for o := range (*s).List(kinds.ConfigMap, ns) {
+			b.WriteString(show(o) + "\n")
+		}
+		return b.String()
+	case "since":
+		events, err := (*s).Since(rv)
+		if err != nil {
+			return err.Error() + "\n"
+		}
+		var b strings.Builder
+		for _, e := range events {
+			b.WriteString(showEvent(e))
+		}
+		return b.String()
+	case "fill":
+		for i := range window {
+			if _, err := (*s).Create(configMap("fill", fmt.Sprint(i), "x")); err != nil {
+				return err.Error()
+			}
+		}
+		return fmt.Sprintf("at %d\n", (*s).RV())
+	}
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	return showEvent(e)
+}
+
+func showEvent(e Event) string {
+	s := fmt.Sprintf("%d %s %s", e.RV, e.Type, show(e.Object))
+	if e.Old != nil {
+		s += " (was " + show(e.Old) + ")"
+	}
+	return s + "\n"
+}
+
+// model is the store as a person would write it who had all the time in the world.
+type model struct {
+	objs   map[kinds.Key]string
+	vers   map[kinds.Key]uint64
+	rv     uint64
+	events []string
+}
+
+// TestAgainstModel compares random writes with the model: contents, versions,
+// conflicts, order of lists, and every watch from every version.
+func TestAgainstModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := New(WindowDefault)
+		m := model{objs: map[kinds.Key]string{}, vers: map[kinds.Key]uint64{}}
+		for range rapid.IntRange(1, 60).Draw(t, "writes") {
+			key := kinds.Key{Namespace: rapid.SampledFrom([]string{"a", "a-b", "b"}).Draw(t, "ns"), Name: rapid.SampledFrom([]string{"x", "x-y", "y", "z"}).Draw(t, "name")}
+			value := fmt.Sprint(rapid.IntRange(0, 9).Draw(t, "value"))
+			expect := uint64(0)
+			if rapid.Bool().Draw(t, "conditional") {
+				expect = rapid.Uint64Range(1, m.rv+1).Draw(t, "expect")
+			}
+			m.step(t, s, rapid.SampledFrom([]string{"create", "update", "delete"}).Draw(t, "verb"), key, value, expect)
+		}
+		m.compare(t, s)
+	})
+}
+
+func (m *model) step(t *rapid.T, s *Store, verb string, key kinds.Key, value string, expect uint64) {
+	_, exists := m.objs[key]
+	var want error
+	switch {
+	case verb == "create" && exists:
+		want = ErrExists
+	case verb != "create" && !exists:
+		want = ErrNotFound
+	case verb != "create" && expect != 0 && expect != m.vers[key]:
+		want = ErrConflict
+	}
+	var err error
+	switch verb {
+	case "create":
+		_, err = s.Create(configMap(key.Namespace, key.Name, value))
+	case "update":
+		_, err = s.Update(configMap(key.Namespace, key.Name, value), expect)
+	case "delete":
+		value = m.objs[key]
+		_, err = s.Delete(kinds.Ref{Kind: kinds.ConfigMap, Key: key}, nil, expect)
+	}
+	require.Truef(t, errors.Is(err, want), "%s %v: got %v, want %v", verb, key, err, want)
+	if want != nil {
+		return
+	}
+	m.rv++
+	m.events = append(m.events, fmt.Sprintf("%d %s %s", m.rv, key, value))
+	if verb == "delete" {
+		delete(m.objs, key)
+		delete(m.vers, key)
+		return
+	}
+	m.objs[key], m.vers[key] = value, m.rv
+}
+
+func (m *model) compare(t *rapid.T, s *Store) {
+	require.Equal(t, m.rv, s.RV())
+	var want, got []string
+	for key, value := range m.objs {
+		want = append(want, fmt.Sprintf("%s\x00%s %d %s", key.Namespace, key.Name, m.vers[key], value))
+	}
+	slices.Sort(want)
+	for o := range s.List(kinds.ConfigMap, "") {
+		c := o.(*corev1.ConfigMap)
+		got = append(got, fmt.Sprintf("%s\x00%s %s %s", c.Namespace, c.Name, c.ResourceVersion, c.Data["v"]))
+	}
+	require.Equal(t, want, got)
+	for from := range m.rv + 1 {
+		events, err := s.Since(from)
+		require.NoError(t, err)
+		require.Len(t, events, int(m.rv-from))
+		for i, e := range events {
+			require.Equal(t, m.events[from+uint64(i)], fmt.Sprintf("%d %s %s", e.RV, e.Ref.Key, e.Object.(*corev1.ConfigMap).Data["v"]))
+		}
+	}
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	s := New(WindowDefault)
+	pods := make([]*corev1.Pod, 100_000)
+	for i := range pods {
+		pods[i] = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprintf("pod-%d", i)}}
+		if _, err := s.Create(pods[i]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		p := *pods[i%len(pods)]
+		if _, err := s.Update(&p, 0); err != nil {
+			b.Fatal(err)
+		}
+		i++
+	}
+}
