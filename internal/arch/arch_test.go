@@ -80,7 +80,7 @@ var importRules = []importRule{
 
 // Below ctrl, each package is a controller except these.
 var (
-	ctrlShared = []string{"ctrl/ownership", "ctrl/podset", "ctrl/backend"}
+	ctrlShared = []string{"ctrl/ownership", "ctrl/podset", "ctrl/backend", "ctrl/revision"}
 	ctrlWhole  = []string{"ctrl/all"}      // names all controllers
 	ctrlTests  = []string{"ctrl/ctrltest"} // for tests only
 )
