@@ -17,7 +17,7 @@ const (
 	ownedConditions
 )
 
-var ownedTypes = [ownedConditions]corev1.PodConditionType{ //det:ok never written to
+var ownedTypes = [ownedConditions]corev1.PodConditionType{
 	corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.PodReady, corev1.ContainersReady, corev1.PodScheduled,
 }
 

@@ -294,11 +294,11 @@ func (r *reader) groupNode(at string, g fileGroup) *corev1.Node {
 		corev1.ResourcePods:             resource.MustParse("110"),
 		corev1.ResourceEphemeralStorage: resource.MustParse("100Gi"),
 	}
-	for name, q := range g.Capacity { //det:ok each name has its own place
+	for name, q := range g.Capacity {
 		n.Status.Capacity[corev1.ResourceName(name)] = q.Quantity
 	}
 	n.Status.Allocatable = n.Status.Capacity.DeepCopy()
-	for name, q := range g.Allocatable { //det:ok each name has its own place
+	for name, q := range g.Allocatable {
 		n.Status.Allocatable[corev1.ResourceName(name)] = q.Quantity
 	}
 	check := kinds.Clone(n)
@@ -315,7 +315,7 @@ func numbered(group *corev1.Node, g fileGroup, j int) *corev1.Node {
 	n := *group
 	n.Name = fmt.Sprintf("%s-%d", g.Name, j)
 	n.Labels = make(map[string]string, len(group.Labels)+2)
-	for k, v := range group.Labels { //det:ok copies a map
+	for k, v := range group.Labels {
 		n.Labels[k] = v
 	}
 	n.Labels[corev1.LabelHostname] = n.Name

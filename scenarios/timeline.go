@@ -16,7 +16,7 @@ import (
 )
 
 // verbs are the fields of a time line entry of which one must be given.
-var verbs = []string{"apply", "delete", "patch", "scale", "setImage", "crash", "restart", "freeze", "thaw", //det:ok never written to
+var verbs = []string{"apply", "delete", "patch", "scale", "setImage", "crash", "restart", "freeze", "thaw",
 	"cut", "heal", "cordon", "uncordon", "drain"}
 
 func (r *reader) timeline() {

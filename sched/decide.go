@@ -94,7 +94,7 @@ func (s *Snapshot) Decide(pod *corev1.Pod) Decision {
 	if best >= 0 {
 		d.Node, d.Score = s.nodes[best].Name, bestScore
 	}
-	for _, r := range reject { //det:ok sorted below
+	for _, r := range reject { //det:ok sorted just below; no reason is there twice
 		d.Rejected = append(d.Rejected, *r)
 	}
 	slices.SortFunc(d.Rejected, func(a, b Rejection) int { return cmp.Compare(a.Reason, b.Reason) })

@@ -59,7 +59,7 @@ func (s *Snapshot) fit(i int, w *wish) (why []string, hopeless bool) {
 	short(corev1.ResourceEphemeralStorage, w.req.diskBytes, u.diskBytes, a.diskBytes)
 	if w.req.other != nil {
 		names := make([]corev1.ResourceName, 0, len(w.req.other))
-		for name := range w.req.other { //det:ok sorted below
+		for name := range w.req.other {
 			names = append(names, name)
 		}
 		slices.Sort(names)

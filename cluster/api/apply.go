@@ -95,7 +95,7 @@ func dropNulls(m map[string]any) {
 func setAnnotation(o kinds.Object, key, value string) {
 	old := o.GetAnnotations()
 	m := make(map[string]string, len(old)+1)
-	for k, v := range old { //det:ok copies a map
+	for k, v := range old {
 		m[k] = v
 	}
 	m[key] = value

@@ -194,7 +194,7 @@ func (a *API) spendBudget(now time.Time, pod *corev1.Pod, dryRun bool) error {
 	b := shallow(budget)
 	b.Status.DisruptionsAllowed--
 	disrupted := make(map[string]metav1.Time, len(budget.Status.DisruptedPods)+1)
-	for name, at := range budget.Status.DisruptedPods { //det:ok copies a map
+	for name, at := range budget.Status.DisruptedPods {
 		disrupted[name] = at
 	}
 	disrupted[pod.Name] = metav1.Time{Time: now}

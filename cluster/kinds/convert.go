@@ -33,12 +33,12 @@ type oldVersion struct {
 	convert func(runtime.Object) (Object, error)
 }
 
-var oldVersions = tableOfOldVersions() //det:ok built once from a literal, then only read
+var oldVersions = tableOfOldVersions()
 
 // OldVersions lists the types that Decode converts, in a fixed order.
 func OldVersions() []schema.GroupVersionKind {
 	list := make([]schema.GroupVersionKind, 0, len(oldVersions))
-	for gvk := range oldVersions { //det:ok sorted below
+	for gvk := range oldVersions { //det:ok sorted just below, by all fields
 		list = append(list, gvk)
 	}
 	slices.SortFunc(list, func(a, b schema.GroupVersionKind) int {

@@ -41,7 +41,7 @@ func fromTemplate(meta *metav1.ObjectMeta, selector **metav1.LabelSelector, temp
 
 func copyMap(m map[string]string) map[string]string {
 	c := make(map[string]string, len(m))
-	for k, v := range m { //det:ok a copy has no order
+	for k, v := range m {
 		c[k] = v
 	}
 	return c

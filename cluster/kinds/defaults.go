@@ -132,7 +132,7 @@ func defaultSecret(s *corev1.Secret) {
 	if s.Data == nil {
 		s.Data = make(map[string][]byte, len(s.StringData))
 	}
-	for k, v := range s.StringData { //det:ok each key goes to its own place
+	for k, v := range s.StringData {
 		s.Data[k] = []byte(v)
 	}
 	s.StringData = nil

@@ -130,5 +130,5 @@ func asStrings[T ~string](values []T) []string {
 
 // sortedKeys is the order in which errors about a map come.
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
-	return slices.Sorted(maps.Keys(m)) //det:ok sorted here
+	return slices.Sorted(maps.Keys(m))
 }

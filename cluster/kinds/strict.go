@@ -22,7 +22,7 @@ type strict struct {
 	fields  map[reflect.Type]map[string]reflect.Type // by struct type and JSON name
 }
 
-var unmarshaler = reflect.TypeFor[json.Unmarshaler]() //det:ok never changed
+var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 
 func (s *strict) fail(n *yaml.Node, path, problem string) {
 	e := &InputError{File: s.file, Line: n.Line, Field: path, Problem: problem}

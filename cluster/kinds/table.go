@@ -75,7 +75,7 @@ const (
 )
 
 var (
-	infos  = make([]*Info, Count) //det:ok filled once at start from the literal below, then only read
+	infos  = make([]*Info, Count)
 	byType = map[reflect.Type]Kind{}
 	byGVK  = map[schema.GroupVersionKind]Kind{}
 	byGVR  = map[schema.GroupVersionResource]Kind{}

@@ -89,10 +89,10 @@ func (c *check) finalizer(at *loc, name string) {
 // Source: https://kubernetes.io/docs/concepts/configuration/configmap/
 func (c *check) configMap(root *loc, cm *corev1.ConfigMap) {
 	size := 0
-	for k, v := range cm.Data { //det:ok only a sum
+	for k, v := range cm.Data {
 		size += len(k) + len(v)
 	}
-	for k, v := range cm.BinaryData { //det:ok only a sum
+	for k, v := range cm.BinaryData {
 		size += len(k) + len(v)
 	}
 	c.configKeys(root, "data", sortedKeys(cm.Data))
@@ -118,7 +118,7 @@ func (c *check) size(root *loc, bytes int) {
 // Source: https://kubernetes.io/docs/concepts/configuration/secret/#secret-types
 func (c *check) secret(root *loc, s *corev1.Secret) {
 	size := 0
-	for _, v := range s.Data { //det:ok only a sum
+	for _, v := range s.Data {
 		size += len(v)
 	}
 	c.configKeys(root, "data", sortedKeys(s.Data))

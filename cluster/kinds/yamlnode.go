@@ -48,7 +48,7 @@ func parse(file string, data []byte) ([]*yaml.Node, *InputError) {
 	}
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`) //det:ok never changed
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 func syntaxError(file string, err error) *InputError {
 	e := &InputError{File: file, Line: 1, Problem: err.Error()} // the parser names no line on the first
@@ -307,7 +307,7 @@ func lookup(n *yaml.Node, name string) (key, value *yaml.Node) {
 	return nil, nil
 }
 
-var errTooLarge = errors.New("is nested too deep, or too large once its aliases are followed") //det:ok never changed
+var errTooLarge = errors.New("is nested too deep, or too large once its aliases are followed")
 
 // jsonWriter writes a node tree as JSON, counting what it has written.
 type jsonWriter struct {

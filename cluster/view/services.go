@@ -132,7 +132,7 @@ func markOf(selector map[string]string) (labelIn, bool) {
 	if len(selector) == 0 {
 		return labelIn{}, false
 	}
-	least := slices.Min(slices.Collect(maps.Keys(selector)))
+	least := slices.Min(slices.Collect(maps.Keys(selector))) //det:ok the least is the same in any order
 	return labelIn{label: least, value: selector[least]}, true
 }
 
@@ -166,7 +166,7 @@ func selectors[T kinds.Object](v *View, namespace string, labels map[string]stri
 		})
 	}
 	look(labelIn{namespace: namespace})
-	for label, value := range labels { //det:ok sorted below
+	for label, value := range labels { //det:ok sorted by name below
 		look(labelIn{namespace, label, value})
 	}
 	slices.SortFunc(out, func(a, b T) int { return strings.Compare(a.GetName(), b.GetName()) })
@@ -194,7 +194,7 @@ func (v *View) PodsSelected(namespace string, selector map[string]string) iter.S
 }
 
 func selects(selector, labels map[string]string) bool {
-	for k, want := range selector { //det:ok the answer is the same in any order
+	for k, want := range selector {
 		if have, ok := labels[k]; !ok || have != want {
 			return false
 		}

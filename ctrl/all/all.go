@@ -6,6 +6,7 @@ package all
 
 import (
 	"seatrial.dev/seatrial/ctrl"
+	"seatrial.dev/seatrial/ctrl/daemonset"
 	"seatrial.dev/seatrial/ctrl/deployment"
 	"seatrial.dev/seatrial/ctrl/disruption"
 	"seatrial.dev/seatrial/ctrl/endpoint"
@@ -18,6 +19,7 @@ import (
 	"seatrial.dev/seatrial/ctrl/podgc"
 	"seatrial.dev/seatrial/ctrl/replicaset"
 	"seatrial.dev/seatrial/ctrl/serviceaccount"
+	"seatrial.dev/seatrial/ctrl/statefulset"
 	"seatrial.dev/seatrial/ctrl/tainteviction"
 	"seatrial.dev/seatrial/ctrl/ttlafterfinished"
 )
@@ -42,6 +44,8 @@ func New(cfg Config) []ctrl.Controller {
 		deployment.New(),
 		replicaset.New(),
 		replicaset.NewReplicationController(),
+		daemonset.New(),
+		statefulset.New(),
 		job.New(),
 		ttlafterfinished.New(),
 		disruption.New(),

@@ -219,13 +219,25 @@ func (w *World) end(t *testing.T, p *corev1.Pod, phase corev1.PodPhase, code int
 func (w *World) makeReady(t *testing.T, p *corev1.Pod) {
 	c := kinds.Clone(p)
 	if c.Spec.NodeName == "" {
-		c.Spec.NodeName = "n1"
+		c.Spec.NodeName = nodeFor(c)
 	}
 	w.lastIP++
 	c.Status.Phase, c.Status.PodIP = corev1.PodRunning, "10.0.0."+strconv.Itoa(w.lastIP)
 	c.Status.PodIPs = []corev1.PodIP{{IP: c.Status.PodIP}}
 	c.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(w.Now)}}
 	w.store(t, c)
+}
+
+// nodeFor is the node that a daemon pod was made for, "n1" for any other pod.
+func nodeFor(p *corev1.Pod) string {
+	if a := p.Spec.Affinity; a != nil && a.NodeAffinity != nil {
+		for _, t := range a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms {
+			for _, f := range t.MatchFields {
+				return f.Values[0]
+			}
+		}
+	}
+	return "n1"
 }
 
 func (w *World) store(t *testing.T, o kinds.Object) {

@@ -184,6 +184,7 @@ func (w *World) set(t *testing.T, name, input string) string {
 	if err := json.Unmarshal(after, o); err != nil {
 		t.Fatal(err)
 	}
+	kinds.Default(o)
 	if specChanged(before, after) {
 		o.SetGeneration(old.GetGeneration() + 1)
 	}

@@ -165,7 +165,7 @@ func (r *remains) status(now time.Time, old *corev1.NamespaceStatus) corev1.Name
 }
 
 func (r *remains) finalizerList() (out []string) {
-	for f, n := range r.finalizers { //det:ok sorted below
+	for f, n := range r.finalizers { //det:ok sorted just below as text
 		out = append(out, fmt.Sprintf("%s in %d resource instances", f, n))
 	}
 	slices.Sort(out)

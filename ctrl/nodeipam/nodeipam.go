@@ -82,7 +82,7 @@ func (c *Controller) wake(add func(kinds.Ref)) {
 		return
 	}
 	names := make([]string, 0, len(c.wait))
-	for name := range c.wait { //det:ok sorted below
+	for name := range c.wait { //det:ok only the least is used
 		names = append(names, name)
 	}
 	add(kinds.Ref{Kind: kinds.Node, Key: kinds.Key{Name: slices.Min(names)}})

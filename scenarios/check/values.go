@@ -9,8 +9,6 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
-
-	"seatrial.dev/seatrial/cluster/kinds"
 )
 
 // object is a struct as a value of CEL.
@@ -67,11 +65,7 @@ func (o *object) IsSet(index ref.Val) ref.Val {
 }
 
 func (s *structType) unknownField(name string) string {
-	msg := fmt.Sprintf("%s has no field %q", s.cel.TypeName(), name)
-	if near := kinds.Nearest(name, s.names()); near != "" {
-		msg += ", did you mean " + near + "?"
-	}
-	return msg
+	return fmt.Sprintf("%s has no field %q%s", s.cel.TypeName(), name, meant(name, s.names()))
 }
 
 // list is a list whose elements are made when they are looked at.
@@ -178,7 +172,7 @@ func (d *dict) Contains(key ref.Val) ref.Val {
 
 func (d *dict) keys() []string {
 	keys := make([]string, 0, d.v.Len())
-	for it := d.v.MapRange(); it.Next(); { //det:ok sorted below
+	for it := d.v.MapRange(); it.Next(); { //det:ok sorted just below
 		keys = append(keys, it.Key().String())
 	}
 	slices.SortFunc(keys, strings.Compare)

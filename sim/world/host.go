@@ -325,7 +325,7 @@ func (h *host) relist() {
 		h.nodeSeen(n)
 	}
 	gone := make(map[kinds.Key]types.UID, len(h.seen))
-	for key, uid := range h.seen { //det:ok copies a map
+	for key, uid := range h.seen {
 		gone[key] = uid
 	}
 	for o := range st.List(kinds.Pod, "") {

@@ -31,7 +31,7 @@ const (
 )
 
 // unknownImage is how an image behaves that no rule of the scenario matches.
-var unknownImage = scenarios.Image{ //det:ok never written to
+var unknownImage = scenarios.Image{
 	Match: "*", SizeBytes: 50 << 20, Startup: 300 * time.Millisecond,
 }
 
@@ -346,7 +346,7 @@ func (h *host) sickens(c *container) {
 
 func sortedKeys[V any](m map[kinds.Key]V) []kinds.Key {
 	keys := make([]kinds.Key, 0, len(m))
-	for k := range m { //det:ok sorted below
+	for k := range m {
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, kinds.Key.Compare)

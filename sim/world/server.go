@@ -94,7 +94,7 @@ func (s *server) must(r api.Request) {
 }
 
 // errUnreachable is what a caller gets for a lost request or answer.
-var errUnreachable = apierrors.NewTimeoutError("the API server did not answer: i/o timeout", 0) //det:ok never written to
+var errUnreachable = apierrors.NewTimeoutError("the API server did not answer: i/o timeout", 0)
 
 // call sends a request. The answer comes to the actor as a message of the kind
 // given, whose Ref is the *call and which must be given back with done.

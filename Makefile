@@ -1,0 +1,63 @@
+# One entry for every habit of this repository. `make` alone says what there is.
+
+GO       ?= go
+BIN      := bin
+OUT      := out
+SCENARIO ?= scenarios/guestbook.yaml
+FUZZTIME ?= 20s
+COUNT    ?= 3
+
+# Outside a git checkout the version stays what the source says.
+VERSION  := $(shell git describe --always --dirty --tags 2>/dev/null)
+LDFLAGS  := $(if $(VERSION),-X main.version=$(VERSION))
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint race bench fuzz check clean
+
+help: ## say what make can do
+	@echo 'Usage: make TARGET [NAME=value]'
+	@echo
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  %-8s %s\n' "$$t" "$$d"; done
+	@echo
+	@echo 'Names: SCENARIO=FILE for demo, COUNT=N for bench, FUZZTIME=20s for fuzz.'
+
+build: ## compile bin/seatrial
+	@mkdir -p $(BIN)
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/seatrial ./cmd/seatrial
+
+demo: build ## run one scenario (SCENARIO=scenarios/guestbook.yaml) and say where its report is
+	@name=$$(basename $(SCENARIO) .yaml); status=0; \
+	$(BIN)/seatrial run $(SCENARIO) --out $(OUT)/$$name || status=$$?; \
+	if [ -f $(OUT)/$$name/report.html ]; then echo; echo "The report is $(OUT)/$$name/report.html; it opens in any browser, without a network."; fi; \
+	exit $$status
+
+test: ## run every test
+	$(GO) test ./...
+
+lint: ## formatting, vet, determinism and import rules
+	@echo '== gofmt'; bad=$$(gofmt -l .); \
+	if [ -n "$$bad" ]; then echo "not formatted; run gofmt -w on:"; echo "$$bad"; exit 1; fi
+	@echo '== go vet'; $(GO) vet ./...
+	@echo '== detlint (internal/detlint says what it forbids)'
+	@mkdir -p $(BIN); $(GO) build -o $(BIN)/detlint ./internal/detlint/cmd/detlint
+	@$(GO) vet -vettool=$(BIN)/detlint ./...
+	@$(BIN)/detlint escapes
+	@echo '== arch (imports, names, lengths)'; $(GO) test -count=1 ./internal/arch
+
+race: ## the tests that run goroutines, under the race detector
+	$(GO) test -race -short ./sim/... ./cmd/...
+
+bench: ## the benchmarks of the Go packages, COUNT times each
+	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./...
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz' || true); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; \
+	done
+
+check: lint test race ## lint, test and race: what a change must pass
+
+clean: ## remove what make has made
+	rm -rf $(BIN) $(OUT)
