@@ -71,28 +71,41 @@ func (p *progress) clear() {
 
 func (p *progress) finish() { p.clear() }
 
-// timeline prints what matters of a run as it happens: nodes that come and go,
-// failures of pods. On a large cluster it stops after linesMax lines.
+// timeline prints what matters of a run as it happens: the scenario's steps, nodes
+// that come and go, failures of pods. On a large cluster it stops after linesMax
+// lines; steps are always printed.
 type timeline struct {
 	w     io.Writer
 	bar   *progress
+	steps []scenarios.Step // still to come
 	lines int
 }
 
 // linesMax bounds the time line that run prints; the trace has everything.
 const linesMax = 60
 
-func newTimeline(w io.Writer, bar *progress) *timeline { return &timeline{w: w, bar: bar} }
+func newTimeline(w io.Writer, bar *progress, scn *scenarios.Scenario) *timeline {
+	return &timeline{w: w, bar: bar, steps: scn.Steps}
+}
 
 // watching returns a watcher that prints and then calls next, which may be nil.
 func (t *timeline) watching(next func(sim.Time, uint64, store.Event)) func(sim.Time, uint64, store.Event) {
 	return func(now sim.Time, seq uint64, e store.Event) {
+		t.reach(now)
 		if text := remark(e); text != "" {
 			t.say(now, text)
 		}
 		if next != nil {
 			next(now, seq, e)
 		}
+	}
+}
+
+// reach prints the steps up to a time.
+func (t *timeline) reach(now sim.Time) {
+	for ; len(t.steps) > 0 && t.steps[0].At <= now; t.steps = t.steps[1:] {
+		t.bar.clear()
+		fmt.Fprintf(t.w, "%12s  > %s\n", scenarios.FormatTime(t.steps[0].At), t.steps[0].Action)
 	}
 }
 

@@ -92,9 +92,10 @@ func runScenario(c *cobra.Command, file string, f runFlags) error {
 	if err != nil {
 		return status{exitInput, err}
 	}
-	lines := newTimeline(os.Stdout, bar)
+	lines := newTimeline(os.Stdout, bar, scn)
 	opts.Recorder, opts.Watch = out.Recorder(), lines.watching(out.Watch())
 	verdict, state := play.Run(scn, opts)
+	lines.reach(verdict.Time)
 	bar.finish()
 	if err := out.Close(&verdict, state); err != nil {
 		return status{exitWorld, err}
@@ -125,6 +126,9 @@ func readScenario(file string) (*scenarios.Scenario, error) {
 // conclude prints what went wrong and the verdict line, and says the exit status.
 func conclude(w io.Writer, v *scenarios.Verdict, until time.Duration) error {
 	v.WriteFailures(w, replay(v, until))
+	if n := len(v.Checks); n > 0 && v.Passed() {
+		fmt.Fprintf(w, "%12s  all %d checks held\n", scenarios.FormatTime(v.Time), n)
+	}
 	fmt.Fprintln(w, v)
 	switch {
 	case errors.Is(v.Err, play.ErrInput):
