@@ -114,7 +114,7 @@ func remark(e store.Event) string {
 		old, _ := e.Old.(*corev1.Node)
 		return nodeRemark(old, now)
 	case *corev1.Event:
-		if notable(now.Reason) && now.Count == 1 {
+		if notable(now.Reason) && now.Count == 1 && !strings.HasPrefix(now.Message, "Readiness probe") {
 			return fmt.Sprintf("%s/%s: %s: %s", strings.ToLower(now.InvolvedObject.Kind), now.InvolvedObject.Name, now.Reason, now.Message)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 
 	"seatrial.dev/seatrial/cluster/kinds"
@@ -27,6 +28,7 @@ type sources struct {
 	kinds    [kinds.Count]bool // any object of the kind
 	refs     []kinds.Ref       // single objects
 	services []kinds.Key       // their ready addresses
+	ready    bool              // ready addresses of any service
 	time     bool
 	all      bool // an object whose name is only known at run time
 }
@@ -50,6 +52,9 @@ func (l *language) compileIn(env *cel.Env, text string) (*expression, []*common.
 	a, issues := env.Compile(text)
 	if issues.Err() != nil {
 		return nil, issues.Errors()
+	}
+	if id, problem := nonsense(a.NativeRep()); problem != "" {
+		return nil, []*common.Error{common.NewError(id, problem, a.NativeRep().SourceInfo().GetStartLocation(id))}
 	}
 	prog, err := env.Program(a, cel.EvalOptions(cel.OptOptimize))
 	if err != nil {
@@ -85,24 +90,28 @@ func lineOf(c *scenarios.Check, line int) int {
 	return c.Line
 }
 
-var (
+var ( //det:ok never written to
 	undeclared = regexp.MustCompile(`^undeclared reference to '([^']*)'.*`)
+	noOperator = regexp.MustCompile(`^found no matching overload for '_([^_]+)_' applied to '\((.*), (.*)\)'`)
 	noField    = regexp.MustCompile(`^undefined field '([^']*)'`)
 )
 
 // explain puts CEL's message on one line and adds what was probably meant.
 func (l *language) explain(msg string) string {
-	msg = strings.Join(strings.Fields(msg), " ")
+	msg = oneLine(msg)
+	if before, _, found := strings.Cut(msg, " expecting {"); found {
+		return before // all that might have followed is no help
+	}
 	if m := noField.FindStringSubmatch(msg); m != nil {
 		if s := l.provider.unknown[m[1]]; s != nil {
 			return s.unknownField(m[1])
 		}
 	}
 	if m := undeclared.FindStringSubmatch(msg); m != nil {
-		msg = fmt.Sprintf("there is no variable, list or function %q", m[1])
-		if near := kinds.Nearest(m[1], l.words()); near != "" {
-			msg += ", did you mean " + near + "?"
-		}
+		return fmt.Sprintf("there is no variable, list or function %q%s", m[1], meant(m[1], l.words()))
+	}
+	if m := noOperator.FindStringSubmatch(msg); m != nil {
+		return fmt.Sprintf("%s does not go with %s and %s", m[1], m[2], m[3])
 	}
 	return msg
 }
@@ -136,22 +145,54 @@ func (l *language) sources(a *ast.AST) sources {
 
 func (s *sources) addCall(c ast.CallExpr) {
 	name := c.FunctionName()
-	switch {
-	case name == "get" || name == "ready" || name == "restarts" || strings.HasPrefix(name, "@get_"):
-	default:
+	if !looksAround(name) {
 		return
 	}
-	r, literal, _ := literalRef(c.Args()[0], 0)
-	switch {
-	case literal && name == "ready":
-		s.services = append(s.services, r.Key)
-	case literal:
-		s.refs = append(s.refs, r)
+	s.ready = s.ready || name == "ready"
+	n, _ := nameOf(c.Args()[0], 0)
+	switch whole := n.ref.Kind != 0; {
+	case whole && name == "ready":
+		s.services = append(s.services, n.ref.Key)
+	case whole:
+		s.refs = append(s.refs, n.ref)
 	case name == "ready":
 		s.kinds[kinds.EndpointSlice] = true
 	case name == "restarts":
 		s.kinds[kinds.Pod] = true
+	case n.kind != 0:
+		s.kinds[n.kind] = true
 	default:
 		s.all = true
 	}
+}
+
+// nonsense finds what compiles but cannot be meant: a comparison of null with a
+// field, for fields have a zero value instead and the check would never hold, or
+// always; and the making of objects.
+func nonsense(a *ast.AST) (at int64, problem string) {
+	ast.PreOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch {
+		case problem != "":
+		case e.Kind() == ast.StructKind:
+			at, problem = e.ID(), "an expression reads objects, it cannot make a "+e.AsStruct().TypeName()
+		case e.Kind() == ast.CallKind && comparesFieldWithNull(a, e.AsCall()):
+			at, problem = e.ID(), "a field is never null, it has its zero value: ask has(object.field)"
+		}
+	}))
+	return at, problem
+}
+
+func comparesFieldWithNull(a *ast.AST, c ast.CallExpr) bool {
+	if f := c.FunctionName(); f != operators.Equals && f != operators.NotEquals {
+		return false
+	}
+	for i, arg := range c.Args() {
+		other := c.Args()[1-i]
+		null := arg.Kind() == ast.LiteralKind && arg.AsLiteral() == types.NullValue
+		plain := other.Kind() == ast.SelectKind || other.Kind() == ast.IdentKind
+		if null && plain && a.GetType(other.ID()).Kind() != types.DynKind {
+			return true
+		}
+	}
+	return false
 }

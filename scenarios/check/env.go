@@ -2,9 +2,11 @@ package check
 
 import (
 	"fmt"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/ext"
@@ -31,7 +33,7 @@ type state interface {
 	restarts(pod kinds.Key) int
 }
 
-// nodesMax and depthMax bound an expression.
+// Limits of one expression.
 const (
 	codeMax  = 20_000 // characters
 	depthMax = 200    // of nesting
@@ -121,21 +123,21 @@ func getOf(k kinds.Kind) string { return fmt.Sprintf("@get_%s_%d", k.Lower(), k)
 // macros turn calls with a literal name into what can be checked beforehand.
 func macros() []cel.Macro {
 	list := []cel.Macro{cel.GlobalMacro("get", 1, func(m cel.MacroExprFactory, _ ast.Expr, args []ast.Expr) (ast.Expr, *cel.Error) {
-		r, literal, err := literalRef(args[0], 0)
+		n, err := nameOf(args[0], 0)
 		if err != nil {
 			return nil, m.NewError(args[0].ID(), err.Error())
 		}
-		if !literal {
+		if n.kind == 0 {
 			return nil, nil
 		}
-		return m.NewCall(getOf(r.Kind), args[0]), nil
+		return m.NewCall(getOf(n.kind), args[0]), nil
 	})}
 	for _, f := range []struct {
 		name string
 		of   kinds.Kind
 	}{{"ready", kinds.Service}, {"restarts", kinds.Pod}} {
 		list = append(list, cel.GlobalMacro(f.name, 1, func(m cel.MacroExprFactory, _ ast.Expr, args []ast.Expr) (ast.Expr, *cel.Error) {
-			if _, _, err := literalRef(args[0], f.of); err != nil {
+			if _, err := nameOf(args[0], f.of); err != nil {
 				return nil, m.NewError(args[0].ID(), err.Error())
 			}
 			return nil, nil
@@ -144,17 +146,60 @@ func macros() []cel.Macro {
 	return list
 }
 
-// literalRef reads the name of an object that is written out in an expression.
-func literalRef(e ast.Expr, of kinds.Kind) (r kinds.Ref, literal bool, err error) {
+// objectName is what the text of an expression tells of an object's name.
+type objectName struct {
+	kind kinds.Kind // 0 if even that is only known at run time
+	ref  kinds.Ref  // zero unless the whole name is written out
+}
+
+// nameOf reads a name of which everything or the beginning is written out:
+// "node/a", or "node/" + p.spec.nodeName.
+func nameOf(e ast.Expr, of kinds.Kind) (n objectName, err error) {
+	whole := true
+	for e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.Add && len(e.AsCall().Args()) == 2 {
+		e, whole = e.AsCall().Args()[0], false
+	}
 	if e.Kind() != ast.LiteralKind {
-		return r, false, nil
+		return n, nil
 	}
 	s, ok := e.AsLiteral().(types.String)
 	if !ok {
-		return r, false, nil
+		return n, nil
 	}
-	r, err = parseRef(string(s), of)
-	return r, true, err
+	if whole {
+		n.ref, err = parseRef(string(s), of)
+		n.kind = n.ref.Kind
+		return n, err
+	}
+	word, _, ok := strings.Cut(string(s), "/")
+	if !ok {
+		return n, nil
+	}
+	n.kind, err = kindOf(word)
+	if err == nil && of != 0 && n.kind != of {
+		err = fmt.Errorf("%q: want %s/", string(s), of.Lower())
+	}
+	return n, err
+}
+
+// kindOf finds a kind by one of its names.
+func kindOf(word string) (kinds.Kind, error) {
+	if k, ok := kinds.ByName(word); ok {
+		return k, nil
+	}
+	var names []string
+	for _, i := range kinds.All() {
+		names = append(names, i.Singular, i.Plural)
+	}
+	return 0, fmt.Errorf("there is no kind %q%s", word, meant(word, names))
+}
+
+// meant is the question after a name that does not exist, if there is one to ask.
+func meant(word string, names []string) string {
+	if near := kinds.Nearest(word, names); near != "" {
+		return ", did you mean " + near + "?"
+	}
+	return ""
 }
 
 // parseRef reads the name of an object, of a given kind unless that is 0.

@@ -16,9 +16,11 @@ import (
 // TestGolden plays transcripts: scenario files whose checks are compiled, and
 // changes of objects at times that a judge sees.
 //
-//	new [duration=10m]   one check a line: mode [from=] [to=] expression
-//	at T                 objects as YAML; "delete kind/ns/name" lines before them
-//	end                  the boundaries that are left, and the results
+//	new       one check a line: mode [from=] [to=] expression
+//	scenario  a whole scenario file, only compiled
+//	plan      what is evaluated in place of each expression, and what it counts
+//	at T      objects as YAML, or lines "delete kind/ns/name"; what is decided then
+//	end       the boundaries that are left
 func TestGolden(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		p := &player{}
@@ -34,9 +36,23 @@ type player struct {
 }
 
 func (p *player) do(t *testing.T, d *datadriven.TestData) string {
+	if p.judge == nil && d.Cmd != "new" && d.Cmd != "scenario" {
+		return "there is no judge\n"
+	}
 	switch d.Cmd {
 	case "new":
 		return p.start(t, d)
+	case "scenario":
+		scn, err := scenarios.Parse("s.yaml", []byte(d.Input))
+		if err == nil {
+			_, err = New(scn)
+		}
+		if err != nil {
+			return err.Error() + "\n"
+		}
+		return "ok\n"
+	case "plan":
+		return p.plan()
 	case "at":
 		at, err := time.ParseDuration(d.CmdArgs[0].Key)
 		if err != nil {
@@ -87,6 +103,18 @@ func (p *player) start(t *testing.T, d *datadriven.TestData) string {
 	p.judge = j
 	j.Watch(p.store)
 	return "ok\n"
+}
+
+// plan shows what is evaluated.
+func (p *player) plan() string {
+	var b strings.Builder
+	for _, c := range p.judge.checks {
+		fmt.Fprintf(&b, "%s: %s\n", c.Name, strings.ReplaceAll(c.fast.text, aggregatePrefix, "#"))
+		for _, t := range c.fast.tallies {
+			fmt.Fprintf(&b, "  #%d: %s\n", t.number, strings.ReplaceAll(t.key, "\x00", " | "))
+		}
+	}
+	return b.String()
 }
 
 func splitChecks(input string) []string { return strings.Split(strings.TrimSpace(input), "\n") }

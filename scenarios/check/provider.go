@@ -73,7 +73,7 @@ func (s *structType) holds(target any) bool {
 
 func (s *structType) notThere(target any) error {
 	if target == types.NullValue.Value() {
-		return errors.New(strings.ToLower(s.cel.TypeName()[strings.LastIndexByte(s.cel.TypeName(), '.')+1:]) + " does not exist")
+		return errors.New("the " + strings.ToLower(s.cel.TypeName()[strings.LastIndexByte(s.cel.TypeName(), '.')+1:]) + " does not exist")
 	}
 	return fmt.Errorf("want a %s, got a %T", s.cel.TypeName(), target)
 }

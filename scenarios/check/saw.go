@@ -29,15 +29,18 @@ const (
 // saw tells the values that the parts of a check's expression have now. It costs
 // by the size of the cluster and is asked for once a failed check.
 func (j *Judge) saw(c *judged) string {
-	_, err := j.holds(c)
+	v, _, err := c.expr.prog.Eval(j.scope)
 	a, issues := j.lang.bare.Parse(c.Expr)
 	if issues.Err() != nil {
 		return noValueYet // it compiled, so it parses
 	}
 	w := &witness{j: j, info: a.NativeRep().SourceInfo(), seen: map[string]bool{}}
 	w.bool(a.NativeRep().Expr())
-	if err != nil {
+	switch _, isBool := v.(types.Bool); {
+	case err != nil && !w.erred:
 		w.parts = append(w.parts, "error: "+oneLine(err.Error()))
+	case err == nil && !isBool:
+		w.parts = append(w.parts, "the expression gives "+v.Type().TypeName()+", want bool")
 	}
 	return strings.Join(w.parts, "; ")
 }
@@ -48,6 +51,7 @@ type witness struct {
 	info  *ast.SourceInfo
 	parts []string
 	seen  map[string]bool
+	erred bool // some part showed an error
 }
 
 // bool goes through a condition down to what it compares.
@@ -70,7 +74,14 @@ func (w *witness) bool(e ast.Expr) {
 			w.value(a)
 		}
 	default:
-		w.value(e)
+		if isMacro(c) || !c.IsMemberFunction() || len(c.Args()) == 0 {
+			w.value(e)
+			return
+		}
+		w.value(c.Target()) // of text.startsWith("x") the text tells more
+		for _, a := range c.Args() {
+			w.value(a)
+		}
 	}
 }
 
@@ -115,12 +126,64 @@ func (w *witness) value(e ast.Expr) {
 			}
 		}
 	}
+	if !w.looks(e) {
+		return
+	}
 	v, err := w.eval(e)
 	if err != nil {
-		w.add(e, "error: "+oneLine(err.Error()))
+		w.fail(e, oneLine(err.Error())+w.culprits(e))
 		return
 	}
 	w.add(e, show(v))
+}
+
+// looks says whether an expression looks at the run: the others are as they were
+// written.
+func (w *witness) looks(e ast.Expr) bool {
+	switch e.Kind() {
+	case ast.IdentKind:
+		_, list := w.j.lang.lists[e.AsIdent()]
+		return list || e.AsIdent() == timeVar
+	case ast.CallKind:
+		if c := e.AsCall(); !c.IsMemberFunction() && looksAround(c.FunctionName()) {
+			return true
+		}
+	}
+	found := false
+	eachPart(e, nil, func(part ast.Expr, _ []string) { found = found || w.looks(part) })
+	return found
+}
+
+func (w *witness) fail(e ast.Expr, problem string) {
+	w.erred = true
+	w.add(e, "error: "+problem)
+}
+
+// culprits names the elements of a list at which the predicate of a macro failed.
+func (w *witness) culprits(e ast.Expr) string {
+	for e.Kind() == ast.CallKind {
+		c := e.AsCall()
+		switch {
+		case isMacro(c) && len(c.Args()) == 2:
+			over, err := w.eval(c.Target())
+			if err != nil {
+				e = c.Target()
+				continue
+			}
+			_, failed, err := w.failing(c, over)
+			if err != nil || len(failed) == 0 {
+				return ""
+			}
+			return " for " + names(types.NewRefValList(w.j.lang.x, failed))
+		case c.IsMemberFunction():
+			e = c.Target()
+		case len(c.Args()) == 1:
+			e = c.Args()[0]
+		default:
+			return ""
+		}
+	}
+	return ""
 }
 
 func (w *witness) add(e ast.Expr, value string) {
@@ -146,7 +209,7 @@ func unparse(e ast.Expr, info *ast.SourceInfo) string {
 func (w *witness) eval(e ast.Expr) (ref.Val, error) {
 	x, errs := w.j.lang.compile(w.text(e))
 	if errs != nil {
-		return nil, fmt.Errorf("%s", errs[0].Message)
+		return nil, errors.New(errs[0].Message)
 	}
 	v, _, err := x.prog.Eval(w.j.scope)
 	return v, err
@@ -157,30 +220,35 @@ func (w *witness) all(e ast.Expr) {
 	c := e.AsCall()
 	over, err := w.eval(c.Target())
 	if err != nil {
-		w.add(e, "error: "+oneLine(err.Error()))
+		w.fail(e, oneLine(err.Error()))
 		return
 	}
-	bad, err := w.failing(c, over)
+	bad, failed, err := w.failing(c, over)
 	if err != nil {
-		w.add(e, "error: "+oneLine(err.Error()))
+		w.fail(e, oneLine(err.Error()))
 		return
 	}
-	if len(bad) == 0 {
+	switch {
+	case len(bad) > 0:
+		w.add(e, "false for "+names(types.NewRefValList(w.j.lang.x, bad)))
+	case len(failed) > 0:
+		_, err := w.eval(e)
+		w.fail(e, oneLine(fmt.Sprint(err))+" for "+names(types.NewRefValList(w.j.lang.x, failed)))
+	default:
 		w.add(e, "true")
-		return
 	}
-	w.add(e, "false for "+names(types.NewRefValList(w.j.lang.x, bad)))
 }
 
-// failing are the elements for which the predicate of all is not true.
-func (w *witness) failing(c ast.CallExpr, over ref.Val) ([]ref.Val, error) {
+// failing are the elements for which the predicate of a macro is not true, and
+// those for which it cannot be evaluated.
+func (w *witness) failing(c ast.CallExpr, over ref.Val) (bad, failed []ref.Val, err error) {
 	l, ok := over.(traits.Lister)
 	if !ok || c.Args()[0].Kind() != ast.IdentKind {
-		return nil, fmt.Errorf("%s cannot be shown", w.text(c.Target()))
+		return nil, nil, fmt.Errorf("%s cannot be shown", w.text(c.Target()))
 	}
 	target, errs := w.j.lang.compile(w.text(c.Target()))
 	if errs != nil {
-		return nil, errors.New(errs[0].Message)
+		return nil, nil, errors.New(errs[0].Message)
 	}
 	elem := types.DynType
 	if p := target.out.Parameters(); target.out.Kind() == types.ListKind && len(p) == 1 {
@@ -189,16 +257,19 @@ func (w *witness) failing(c ast.CallExpr, over ref.Val) ([]ref.Val, error) {
 	name := c.Args()[0].AsIdent()
 	pred, errs := w.j.lang.compileWith(name, elem, w.text(c.Args()[1]))
 	if errs != nil {
-		return nil, errors.New(errs[0].Message)
+		return nil, nil, errors.New(errs[0].Message)
 	}
-	var bad []ref.Val
 	for i := range int(l.Size().(types.Int)) {
 		v := l.Get(types.Int(i))
-		if holds, _, err := pred.prog.Eval(&binding{w.j.scope, name, v}); err != nil || holds != types.True {
+		holds, _, err := pred.prog.Eval(&binding{w.j.scope, name, v})
+		switch {
+		case err != nil:
+			failed = append(failed, v)
+		case holds != types.True:
 			bad = append(bad, v)
 		}
 	}
-	return bad, nil
+	return bad, failed, nil
 }
 
 // show writes a value as an expression would, objects as their names.

@@ -6,7 +6,6 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/interpreter"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/cluster/store"
@@ -19,24 +18,45 @@ type scope struct {
 	store *store.Store
 	now   time.Duration
 	lists [kinds.Count]*list // those made since the kind last changed
+
+	services   map[kinds.Key]addresses // those asked about
+	tallies    []*tally                // of all checks
+	trackers   [kinds.Count]tracker
+	aggregates map[string]aggregate // by the variable that stands for each
 }
 
-// changed forgets what was kept of a kind.
-func (s *scope) changed(k kinds.Kind) { s.lists[k] = nil }
+func newScope() *scope {
+	return &scope{services: map[kinds.Key]addresses{}, aggregates: map[string]aggregate{}}
+}
+
+// flush brings the counts up to date with what was observed.
+func (s *scope) flush() {
+	for k := range s.trackers {
+		if t := &s.trackers[k]; len(t.pending) > 0 {
+			t.flush()
+		}
+	}
+}
 
 // Parent implements interpreter.Activation.
 func (s *scope) Parent() interpreter.Activation { return nil }
 
-// ResolveName implements interpreter.Activation: the time, or the objects of a kind.
+// ResolveName implements interpreter.Activation: the time, the objects of a kind,
+// or what an aggregate comes to.
 func (s *scope) ResolveName(name string) (any, bool) {
 	if name == timeVar {
 		return types.Double(s.now.Seconds()), true
 	}
-	k, ok := s.lang.lists[name]
-	if !ok {
-		return nil, false
+	if k, ok := s.lang.lists[name]; ok {
+		return s.list(k), true
 	}
-	return s.list(k), true
+	if a, ok := s.aggregates[name]; ok {
+		if a.tally == nil {
+			return types.Int(s.store.Len(a.kind)), true
+		}
+		return a.tally.value(a.what), true
+	}
+	return nil, false
 }
 
 // binding is a scope with one more variable.
@@ -81,25 +101,4 @@ func (s *scope) restarts(pod kinds.Key) int {
 		}
 	}
 	return n
-}
-
-// ready is the number of distinct addresses that are ready to serve a service.
-func (s *scope) ready(service kinds.Key) int {
-	seen := map[string]bool{}
-	for o := range s.store.List(kinds.EndpointSlice, service.Namespace) {
-		slice := o.(*discoveryv1.EndpointSlice)
-		if slice.Labels[discoveryv1.LabelServiceName] != service.Name {
-			continue
-		}
-		for i := range slice.Endpoints {
-			e := &slice.Endpoints[i]
-			if e.Conditions.Ready != nil && !*e.Conditions.Ready {
-				continue
-			}
-			for _, a := range e.Addresses {
-				seen[a] = true
-			}
-		}
-	}
-	return len(seen)
 }

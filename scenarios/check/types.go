@@ -155,7 +155,7 @@ func isSet(v reflect.Value) bool {
 }
 
 // The types whose JSON is not that of their Go shape.
-var (
+var ( //det:ok never written to
 	timeType      = reflect.TypeFor[metav1.Time]()
 	microTimeType = reflect.TypeFor[metav1.MicroTime]()
 	durationType  = reflect.TypeFor[metav1.Duration]()
@@ -182,6 +182,9 @@ func (x *typeIndex) convert(t reflect.Type) (*types.Type, func(reflect.Value) na
 		}
 	case intStrType:
 		return types.DynType, func(v reflect.Value) native { return intOrString(v.Interface().(intstr.IntOrString)) }
+	}
+	if t == rawType || t == fieldsType {
+		return types.DynType, x.freeform
 	}
 	switch t.Kind() {
 	case reflect.String:

@@ -9,8 +9,6 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
-
-	"seatrial.dev/seatrial/cluster/kinds"
 )
 
 // object is a struct as a value of CEL.
@@ -67,11 +65,7 @@ func (o *object) IsSet(index ref.Val) ref.Val {
 }
 
 func (s *structType) unknownField(name string) string {
-	msg := fmt.Sprintf("%s has no field %q", s.cel.TypeName(), name)
-	if near := kinds.Nearest(name, s.names()); near != "" {
-		msg += ", did you mean " + near + "?"
-	}
-	return msg
+	return fmt.Sprintf("%s has no field %q%s", s.cel.TypeName(), name, meant(name, s.names()))
 }
 
 // list is a list whose elements are made when they are looked at.

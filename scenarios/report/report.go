@@ -17,6 +17,7 @@ import (
 type Report struct {
 	dir   string
 	trace *traceFile
+	times *timeline
 }
 
 // Open makes the folder and its trace file. dir "" is a report for no folder.
@@ -31,7 +32,7 @@ func Open(dir string, scn *scenarios.Scenario) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the trace: %w", err)
 	}
-	return &Report{dir: dir, trace: &traceFile{f: f, w: bufio.NewWriterSize(f, 1<<20)}}, nil
+	return &Report{dir: dir, trace: &traceFile{f: f, w: bufio.NewWriterSize(f, 1<<20)}, times: newTimeline()}, nil
 }
 
 // Recorder is what the run's trace goes to; nil where none is wanted.
@@ -43,7 +44,12 @@ func (r *Report) Recorder() trace.Recorder {
 }
 
 // Watch is what the run's writes are shown to; nil where nobody looks.
-func (r *Report) Watch() func(now time.Duration, seq uint64, e store.Event) { return nil }
+func (r *Report) Watch() func(now time.Duration, seq uint64, e store.Event) {
+	if r.times == nil {
+		return nil
+	}
+	return func(now time.Duration, _ uint64, e store.Event) { r.times.watch(now, e) }
+}
 
 // Close writes what belongs at the end of a run. state may be nil where the world
 // could not be built.
@@ -55,6 +61,13 @@ func (r *Report) Close(v *scenarios.Verdict, state *store.Store) error {
 		return fmt.Errorf("write the trace: %w", err)
 	}
 	if err := WriteJUnitFile(filepath.Join(r.dir, "junit.xml"), []scenarios.Verdict{*v}); err != nil {
+		return err
+	}
+	r.times.finish(v.Time)
+	if err := writePage(filepath.Join(r.dir, "report.html"), v, r.times); err != nil {
+		return err
+	}
+	if err := writePerfetto(filepath.Join(r.dir, "trace.perfetto.json"), v, r.times); err != nil {
 		return err
 	}
 	if state == nil {
