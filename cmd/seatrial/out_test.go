@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -54,6 +55,27 @@ func TestOut(t *testing.T) {
 		}
 		require.Equal(t, 3, count["Node"])
 		require.Equal(t, 6, count["Pod"])
+	})
+	t.Run("trace.perfetto.json", func(t *testing.T) {
+		var trace struct {
+			TraceEvents []struct {
+				Ph, Name string
+				Ts       *float64
+			}
+		}
+		require.NoError(t, json.Unmarshal(read(t, out, "trace.perfetto.json"), &trace))
+		require.Greater(t, len(trace.TraceEvents), 10)
+		for _, e := range trace.TraceEvents {
+			require.NotEmpty(t, e.Ph, "%+v", e)
+			require.True(t, e.Ph == "M" || e.Ts != nil, "only metadata has no time: %+v", e)
+		}
+	})
+	t.Run("report.html", func(t *testing.T) {
+		page := string(read(t, out, "report.html"))
+		require.True(t, strings.HasPrefix(strings.ToLower(page), "<!doctype html>"))
+		require.Contains(t, page, "guestbook")
+		require.Contains(t, page, "worker-1")
+		require.NotRegexp(t, `(?i)(src|href)\s*=\s*["']?(https?:)?//|@import|url\(\s*["']?(https?:)?//`, page, "the page must open without a network")
 	})
 	t.Run("junit.xml", func(t *testing.T) {
 		var s struct {
