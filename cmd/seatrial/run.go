@@ -97,15 +97,15 @@ func runScenario(c *cobra.Command, file string, f runFlags) error {
 	verdict, state := play.Run(scn, opts)
 	lines.reach(verdict.Time)
 	bar.finish()
-	if err := out.Close(&verdict, state); err != nil {
-		return status{exitWorld, err}
-	}
+	unwritten := out.Close(&verdict, state)
 	if f.junit != "" {
-		if err := report.WriteJUnitFile(f.junit, []scenarios.Verdict{verdict}); err != nil {
-			return status{exitWorld, err}
-		}
+		unwritten = errors.Join(unwritten, report.WriteJUnitFile(f.junit, []scenarios.Verdict{verdict}))
 	}
-	return conclude(os.Stdout, &verdict, f.until)
+	err = conclude(os.Stdout, &verdict, f.until)
+	if unwritten != nil {
+		return status{exitWorld, unwritten}
+	}
+	return err
 }
 
 // readScenario reads a scenario and prints its warnings.

@@ -14,6 +14,9 @@ import (
 	"seatrial.dev/seatrial/ctrl"
 )
 
+// Print prints a plan against the view.
+func (w *World) Print(p *ctrl.Plan) string { return w.printPlan(p, false) }
+
 // printPlan prints a plan in lines: a write, what it changes, the notes bound to
 // it; then the other notes and when to look again.
 func (w *World) printPlan(p *ctrl.Plan, verbose bool) string {

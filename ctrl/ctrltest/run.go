@@ -3,6 +3,7 @@ package ctrltest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,17 +29,11 @@ func (w *World) run(t *testing.T, d *datadriven.TestData) string {
 	verbose := d.HasArg("verbose")
 	for turns := 0; ; {
 		before := turns
-		for i, c := range w.Controllers {
-			for {
-				ref, cause, ok := w.queues[i].Pop(w.Now, w.View.RV())
-				if !ok {
-					break
-				}
+		for i := range w.Controllers {
+			for w.turn(&b, i, verbose) {
 				if turns++; turns > turnsMax {
 					t.Fatalf("%s: not settled after %d turns\n%s", d.Pos, turnsMax, b.String())
 				}
-				p := c.Reconcile(w.Now, w.View, ref)
-				w.apply(&b, i, ref, cause, p, verbose)
 			}
 		}
 		if turns == before {
@@ -51,10 +46,46 @@ func (w *World) run(t *testing.T, d *datadriven.TestData) string {
 	return b.String()
 }
 
+// turn plays one key of a controller; it says whether there was one.
+func (w *World) turn(b *strings.Builder, i int, verbose bool) bool {
+	ref, cause, ok := w.queues[i].Pop(w.Now, w.View.RV())
+	if !ok {
+		return false
+	}
+	w.apply(b, i, ref, cause, w.Controllers[i].Reconcile(w.Now, w.View, ref), verbose)
+	return true
+}
+
+// Turn plays one key of a controller, by its number; it says whether there was one.
+func (w *World) Turn(i int) bool {
+	var b strings.Builder
+	return w.turn(&b, i, false)
+}
+
+// Restart is a crash of all controllers: new ones, with nothing but a fresh list.
+func (w *World) Restart(controllers ...ctrl.Controller) {
+	w.Controllers, w.queues, w.View = controllers, nil, view.New()
+	if w.Vouched {
+		w.Vouch()
+	}
+	for range controllers {
+		w.queues = append(w.queues, ctrl.NewQueue())
+	}
+	var objects []kinds.Object
+	for _, k := range kinds.All() {
+		for o := range w.Store.List(k.Kind, "") {
+			objects = append(objects, o)
+		}
+	}
+	for _, e := range w.View.Replace(w.Store.RV(), slices.Values(objects)) {
+		w.dispatch(e)
+	}
+}
+
 // apply carries a plan out as a driver does.
 func (w *World) apply(b *strings.Builder, i int, ref kinds.Ref, cause uint64, p ctrl.Plan, verbose bool) {
 	q, c := w.queues[i], w.Controllers[i]
-	failed, wrote := w.write(b, &p, c, verbose)
+	failed, wrote := w.write(b, &p, c, ref, verbose)
 	if failed >= 0 {
 		q.Retry(w.Now, ref, w.Store.RV(), cause)
 		return
@@ -79,14 +110,14 @@ func (w *World) apply(b *strings.Builder, i int, ref kinds.Ref, cause uint64, p 
 
 // write applies a plan's writes up to the first that fails, whose index it returns
 // (or -1).
-func (w *World) write(b *strings.Builder, p *ctrl.Plan, c ctrl.Controller, verbose bool) (failed int, wrote bool) {
+func (w *World) write(b *strings.Builder, p *ctrl.Plan, c ctrl.Controller, ref kinds.Ref, verbose bool) (failed int, wrote bool) {
 	for i, r := range p.Writes {
 		line := r.String()
 		var lines []string
 		if r.Object != nil && verbose {
 			lines = w.changes(r, true)
 		}
-		o, err := w.API.Do(w.Now, r)
+		o, err := w.request(r)
 		if r.Verb == api.VerbDelete && isNotFound(err) {
 			err = nil
 		}
@@ -99,7 +130,7 @@ func (w *World) write(b *strings.Builder, p *ctrl.Plan, c ctrl.Controller, verbo
 		}
 		if err != nil {
 			fmt.Fprintf(b, "  refused: %v\n", err)
-			w.tell(b, p, i, c, err, verbose)
+			w.tell(b, r, c, ref, err, verbose)
 			return i, wrote
 		}
 		wrote = true
@@ -111,23 +142,28 @@ func (w *World) write(b *strings.Builder, p *ctrl.Plan, c ctrl.Controller, verbo
 	return -1, wrote
 }
 
-// tell asks a Listener about a refused write, for the key that the plan was for.
-func (w *World) tell(b *strings.Builder, p *ctrl.Plan, i int, c ctrl.Controller, err error, verbose bool) {
+// tell asks a Listener about a refused write of key's plan.
+func (w *World) tell(b *strings.Builder, r api.Request, c ctrl.Controller, key kinds.Ref, err error, verbose bool) {
 	l, ok := c.(ctrl.Listener)
 	if !ok || w.telling {
 		return
 	}
 	w.telling = true
 	defer func() { w.telling = false }()
-	for _, o := range p.Writes[i].Object.GetOwnerReferences() {
-		k, _ := kinds.ByName(o.Kind)
-		ref := kinds.Ref{Kind: k, Key: kinds.Key{Namespace: p.Writes[i].Ref.Namespace, Name: o.Name}}
-		q := l.Refused(w.Now, w.View, ref, p.Writes[i], err)
-		w.write(b, &q, c, verbose)
-		for _, n := range q.Notes {
-			b.WriteString("  " + printNote(n) + "\n")
+	p := l.Refused(w.Now, w.View, key, r, err)
+	w.write(b, &p, c, key, verbose)
+	for _, n := range p.Notes {
+		b.WriteString("  " + printNote(n) + "\n")
+	}
+}
+
+func (w *World) request(r api.Request) (kinds.Object, error) {
+	if w.Refuse != nil {
+		if err := w.Refuse(r); err != nil {
+			return nil, err
 		}
 	}
+	return w.API.Do(w.Now, r)
 }
 
 func isNotFound(err error) bool {
@@ -168,55 +204,58 @@ func (w *World) kubelet(t *testing.T, d *datadriven.TestData) string {
 	}
 	var out []string
 	for _, p := range pods {
+		said, err := "", error(nil)
 		switch {
 		case p.DeletionTimestamp != nil:
-			out = append(out, w.leave(t, p))
+			said, err = w.leave(p)
 		case !view.Active(p):
 		case left["fail"] > 0:
 			left["fail"]--
-			w.end(t, p, corev1.PodFailed, 1)
-			out = append(out, p.Name+" failed")
+			said, err = p.Name+" failed", w.end(p, corev1.PodFailed, 1)
 		case left["succeed"] > 0:
 			left["succeed"]--
-			w.end(t, p, corev1.PodSucceeded, 0)
-			out = append(out, p.Name+" succeeded")
+			said, err = p.Name+" succeeded", w.end(p, corev1.PodSucceeded, 0)
 		case !view.Ready(p) && left["ready"] > 0:
 			left["ready"]--
-			w.makeReady(t, p)
-			out = append(out, p.Name+" is ready")
+			said, err = p.Name+" is ready", w.makeReady(p)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said != "" {
+			out = append(out, said)
 		}
 	}
 	return strings.Join(out, "\n")
 }
 
 // leave ends a pod that is being deleted; one with finalizers stays for them.
-func (w *World) leave(t *testing.T, p *corev1.Pod) string {
+func (w *World) leave(p *corev1.Pod) (string, error) {
 	if len(p.Finalizers) == 0 {
 		e, err := w.Store.Delete(kinds.RefOf(p), nil, 0)
 		if err != nil {
-			t.Fatal(err)
+			return "", err
 		}
 		w.feed(e)
-		return p.Name + " is gone"
+		return p.Name + " is gone", nil
 	}
 	c := kinds.Clone(p)
 	c.DeletionGracePeriodSeconds = new(int64)
 	if !view.Finished(c) {
 		c.Status.Phase = corev1.PodFailed
 	}
-	w.store(t, c)
-	return p.Name + " has ended"
+	return p.Name + " has ended", w.store(c)
 }
 
-func (w *World) end(t *testing.T, p *corev1.Pod, phase corev1.PodPhase, code int32) {
+func (w *World) end(p *corev1.Pod, phase corev1.PodPhase, code int32) error {
 	c := kinds.Clone(p)
 	c.Status.Phase, c.Status.Conditions = phase, nil
 	c.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "c", State: corev1.ContainerState{
 		Terminated: &corev1.ContainerStateTerminated{ExitCode: code, FinishedAt: metav1.NewTime(w.Now)}}}}
-	w.store(t, c)
+	return w.store(c)
 }
 
-func (w *World) makeReady(t *testing.T, p *corev1.Pod) {
+func (w *World) makeReady(p *corev1.Pod) error {
 	c := kinds.Clone(p)
 	if c.Spec.NodeName == "" {
 		c.Spec.NodeName = nodeFor(c)
@@ -225,7 +264,7 @@ func (w *World) makeReady(t *testing.T, p *corev1.Pod) {
 	c.Status.Phase, c.Status.PodIP = corev1.PodRunning, "10.0.0."+strconv.Itoa(w.lastIP)
 	c.Status.PodIPs = []corev1.PodIP{{IP: c.Status.PodIP}}
 	c.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(w.Now)}}
-	w.store(t, c)
+	return w.store(c)
 }
 
 // nodeFor is the node that a daemon pod was made for, "n1" for any other pod.
@@ -240,10 +279,10 @@ func nodeFor(p *corev1.Pod) string {
 	return "n1"
 }
 
-func (w *World) store(t *testing.T, o kinds.Object) {
+func (w *World) store(o kinds.Object) error {
 	e, err := w.Store.Update(o, 0)
-	if err != nil {
-		t.Fatal(err)
+	if err == nil {
+		w.feed(e)
 	}
-	w.feed(e)
+	return err
 }

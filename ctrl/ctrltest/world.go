@@ -32,6 +32,8 @@ type World struct {
 	View        *view.View
 	Controllers []ctrl.Controller
 	API         *api.API
+	Vouched     bool                    // every node's heartbeats are vouched for
+	Refuse      func(api.Request) error // asked before every write of a plan; may be nil
 	queues      []*ctrl.Queue
 	telling     bool
 	lastIP      int
@@ -144,6 +146,11 @@ func (w *World) load(t *testing.T, input string) string {
 // feed gives an event to the view and the queues, and names the keys asked for.
 func (w *World) feed(e store.Event) string {
 	w.View.Apply(e)
+	return w.dispatch(e)
+}
+
+// dispatch lets the controllers ask for keys because of an event.
+func (w *World) dispatch(e store.Event) string {
 	var out []string
 	for i, c := range w.Controllers {
 		if !slices.Contains(c.Kinds(), e.Ref.Kind) {

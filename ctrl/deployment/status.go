@@ -93,21 +93,17 @@ func (t *turn) plainStatus() {
 	s := &t.status
 	s.ObservedGeneration = t.d.Generation
 	s.Replicas, s.UpdatedReplicas, s.ReadyReplicas, s.AvailableReplicas = 0, 0, 0, 0
-	terminating, known := int32(0), true
+	terminating := int32(0) // a set that says nothing has none (upstream says nothing then either)
 	for _, x := range t.all {
 		st := &x.seen.Status
 		s.Replicas += st.Replicas
 		s.ReadyReplicas += st.ReadyReplicas
 		s.AvailableReplicas += st.AvailableReplicas
-		if st.TerminatingReplicas == nil {
-			known = known && x.fresh
-		} else {
+		if st.TerminatingReplicas != nil {
 			terminating += *st.TerminatingReplicas
 		}
 	}
-	if s.TerminatingReplicas = nil; known {
-		s.TerminatingReplicas = &terminating
-	}
+	s.TerminatingReplicas = &terminating
 	if t.new != nil {
 		s.UpdatedReplicas = t.new.seen.Status.Replicas
 	}

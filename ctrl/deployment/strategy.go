@@ -101,9 +101,13 @@ func (t *turn) rescale() {
 // spread gives the sets sizes for a Deployment that changed its own: the only
 // active one (or else the newest) takes it all; a finished rollout drops its old
 // sets; a rollout in progress keeps its proportions.
+//
+// Every active set that stays then remembers the new size, even one that has the
+// right size already (upstream leaves that one alone, and with it the Deployment,
+// which takes itself for just scaled for ever after).
 func (t *turn) spread() {
 	if s := t.activeOrNewest(); s != nil {
-		t.scale(s, t.bounds.replicas)
+		t.scaleQuietly(s, t.bounds.replicas)
 		return
 	}
 	if t.saturated() {
@@ -112,10 +116,13 @@ func (t *turn) spread() {
 		}
 		return
 	}
+	sets := active(t.all)
 	if !isRolling(t.d) {
+		for _, s := range sets {
+			t.scaleQuietly(s, s.size)
+		}
 		return
 	}
-	sets := active(t.all)
 	if allowed := t.bounds.limit(); t.bounds.replicas > 0 && allowed > total(sets) {
 		slices.SortFunc(sets, bySizeNewer)
 	} else {

@@ -90,7 +90,7 @@ func lineOf(c *scenarios.Check, line int) int {
 	return c.Line
 }
 
-var ( //det:ok never written to
+var (
 	undeclared = regexp.MustCompile(`^undeclared reference to '([^']*)'.*`)
 	noOperator = regexp.MustCompile(`^found no matching overload for '_([^_]+)_' applied to '\((.*), (.*)\)'`)
 	noField    = regexp.MustCompile(`^undefined field '([^']*)'`)

@@ -1,0 +1,223 @@
+package all_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"pgregory.net/rapid"
+
+	"seatrial.dev/seatrial/cluster/api"
+	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/cluster/view"
+	"seatrial.dev/seatrial/ctrl"
+	"seatrial.dev/seatrial/ctrl/all"
+	"seatrial.dev/seatrial/ctrl/ctrltest"
+)
+
+const workloads = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 4
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: c, image: "nginx:0"}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: 10.96.0.9, selector: {app: web}, ports: [{port: 80, protocol: TCP}]}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web}
+spec: {maxUnavailable: 1, selector: {matchLabels: {app: web}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  replicas: 2
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: c, image: "pg:0"}]}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: log}
+spec:
+  selector: {matchLabels: {app: log}}
+  template:
+    metadata: {labels: {app: log}}
+    spec: {containers: [{name: c, image: "fluentd:0"}]}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: n1}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: n2}
+`
+
+func controllers() []ctrl.Controller { return all.New(all.Config{PodCIDR: "10.244.0.0/16"}) }
+
+// Writes fail at random, controllers crash between any two writes, templates and
+// sizes change in the middle of it. No rollout ever has more pods than it may, and
+// when the faults end, everything comes to be as it was asked for, and then rests.
+func TestConvergesDespiteFaults(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := ctrltest.New(controllers()...)
+		w.Vouch()
+		docs, err := kinds.Decode("workloads", []byte(workloads))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range docs {
+			w.Load(d.Object)
+		}
+		faulty := true
+		w.Refuse = func(r api.Request) error {
+			if faulty && rapid.IntRange(0, 9).Draw(t, "refuse one in ten") == 0 {
+				return errors.New("the network is down")
+			}
+			return nil
+		}
+		limit := int32(5) // 4 and a surge of 25 %
+		for i := range rapid.IntRange(20, 120).Draw(t, "steps") {
+			switch rapid.IntRange(0, 15).Draw(t, "step") {
+			case 0:
+				w.Restart(controllers()...)
+			case 1:
+				w.Agents()
+			case 2:
+				w.Now = w.Now.Add(time.Second)
+			case 3:
+				image := fmt.Sprint("nginx:", rapid.IntRange(0, 3).Draw(t, "image"))
+				change(w, func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Image = image })
+			case 4:
+				n := rapid.Int32Range(0, 8).Draw(t, "replicas")
+				limit = max(limit, n+(n+3)/4)
+				change(w, func(d *appsv1.Deployment) { d.Spec.Replicas = &n })
+			default:
+				for i := range w.Controllers {
+					w.Turn(i)
+				}
+			}
+			if n := sizes(w); n > limit {
+				t.Fatalf("step %d: %d pods are asked for, %d are allowed", i, n, limit)
+			}
+		}
+		faulty = false
+		for range 60 {
+			w.Now = w.Now.Add(time.Second)
+			if !w.Settle() {
+				t.Fatal("the controllers do not come to rest")
+			}
+			w.Agents()
+		}
+		judge(t, w)
+	})
+}
+
+func change(w *ctrltest.World, f func(*appsv1.Deployment)) {
+	d := kinds.Clone(w.Store.Get(kinds.Ref{Kind: kinds.Deployment, Key: kinds.Key{Namespace: "default", Name: "web"}}).(*appsv1.Deployment))
+	f(d)
+	d.ResourceVersion = ""
+	w.Write(api.Update(d))
+}
+
+// sizes adds up what the Deployment's sets ask for.
+func sizes(w *ctrltest.World) (n int32) {
+	for o := range w.Store.List(kinds.ReplicaSet, "") {
+		n += *o.(*appsv1.ReplicaSet).Spec.Replicas
+	}
+	return n
+}
+
+func judge(t *rapid.T, w *ctrltest.World) {
+	d := view.Get[*appsv1.Deployment](w.View, kinds.Deployment, kinds.Key{Namespace: "default", Name: "web"})
+	want := *d.Spec.Replicas
+	if s := d.Status; s.Replicas != want || s.UpdatedReplicas != want || s.AvailableReplicas != want || s.UnavailableReplicas != 0 || s.ObservedGeneration != d.Generation {
+		t.Fatalf("deployment wants %d at generation %d: %+v", want, d.Generation, s)
+	}
+	if n := sizes(w); n != want {
+		t.Fatalf("sets ask for %d pods, not %d", n, want)
+	}
+	var ready, slices1, endpoints []string
+	count := map[string]int{}
+	for p := range view.All[*corev1.Pod](w.View, kinds.Pod) {
+		count[p.Labels["app"]]++
+		if p.Labels["app"] == "web" {
+			ready = append(ready, p.Status.PodIP)
+			if image := p.Spec.Containers[0].Image; image != d.Spec.Template.Spec.Containers[0].Image {
+				t.Fatalf("pod %s runs %s", p.Name, image)
+			}
+		}
+	}
+	if count["web"] != int(want) || count["db"] != 2 || count["log"] != 2 {
+		t.Fatalf("pods: %v", count)
+	}
+	for s := range view.All[*discoveryv1.EndpointSlice](w.View, kinds.EndpointSlice) {
+		for _, e := range s.Endpoints {
+			slices1 = append(slices1, e.Addresses...)
+		}
+	}
+	for e := range view.All[*corev1.Endpoints](w.View, kinds.Endpoints) {
+		for _, s := range e.Subsets {
+			for _, a := range s.Addresses {
+				endpoints = append(endpoints, a.IP)
+			}
+		}
+	}
+	slices.Sort(ready)
+	slices.Sort(slices1)
+	slices.Sort(endpoints)
+	if !slices.Equal(ready, slices1) || !slices.Equal(ready, endpoints) {
+		t.Fatalf("ready %v, in slices %v, in endpoints %v", ready, slices1, endpoints)
+	}
+	resting(t, w)
+}
+
+// resting checks that no controller wants to write anything, whatever it is asked.
+func resting(t *rapid.T, w *ctrltest.World) {
+	for _, c := range w.Controllers {
+		for _, k := range kinds.All() {
+			for o := range w.Store.List(k.Kind, "") {
+				if !slices.Contains(c.Kinds(), k.Kind) || !keyOf(c, k.Kind) {
+					continue
+				}
+				if p := c.Reconcile(w.Now, w.View, kinds.RefOf(o)); !p.Empty() {
+					t.Fatalf("%s would still write:\n%s", c.Name(), w.Print(&p))
+				}
+			}
+		}
+	}
+}
+
+// keyOf says whether objects of the kind are keys of the controller, and not only
+// what it watches.
+func keyOf(c ctrl.Controller, k kinds.Kind) bool {
+	keys := map[string][]kinds.Kind{
+		"namespace-controller": {kinds.Namespace}, "serviceaccount-controller": {kinds.Namespace},
+		"node-lifecycle-controller": {}, "taint-eviction-controller": {kinds.Pod}, "node-ipam-controller": {kinds.Node},
+		"deployment-controller": {kinds.Deployment}, "replicaset-controller": {kinds.ReplicaSet},
+		"replication-controller": {kinds.ReplicationController}, "daemonset-controller": {kinds.DaemonSet},
+		"statefulset-controller": {kinds.StatefulSet}, "job-controller": {kinds.Job},
+		"ttl-after-finished-controller": {kinds.Job}, "disruption-controller": {kinds.PodDisruptionBudget},
+		"endpoint-controller": {kinds.Service}, "endpointslice-controller": {kinds.Service},
+		"garbage-collector-controller":     {kinds.Pod, kinds.ReplicaSet, kinds.EndpointSlice, kinds.ControllerRevision},
+		"pod-garbage-collector-controller": {kinds.Pod, kinds.Node},
+	}[c.Name()]
+	return slices.Contains(keys, k)
+}
