@@ -12,6 +12,7 @@ import (
 	"seatrial.dev/seatrial/scenarios"
 	"seatrial.dev/seatrial/scenarios/report"
 	"seatrial.dev/seatrial/sim/play"
+	"seatrial.dev/seatrial/sim/world"
 )
 
 type runFlags struct {
@@ -94,6 +95,7 @@ func runScenario(c *cobra.Command, file string, f runFlags) error {
 	}
 	lines := newTimeline(os.Stdout, bar, scn)
 	opts.Recorder, opts.Watch = out.Recorder(), lines.watching(out.Watch())
+	opts.Stop = func() bool { return c.Context().Err() != nil }
 	verdict, state := play.Run(scn, opts)
 	lines.reach(verdict.Time)
 	bar.finish()
@@ -131,8 +133,8 @@ func conclude(w io.Writer, v *scenarios.Verdict, until time.Duration) error {
 	}
 	fmt.Fprintln(w, v)
 	switch {
-	case errors.Is(v.Err, play.ErrInput):
-		return status{exitInput, v.Err}
+	case errors.Is(v.Err, world.ErrStopped):
+		return status{exitStopped, v.Err}
 	case v.Err != nil:
 		return status{code: exitWorld}
 	case !v.Passed():
