@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -33,7 +34,7 @@ func (r *reader) rehearse() {
 	for _, d := range r.docs {
 		if was, twice := first[d.Ref]; twice && d.Ref.Name != "" {
 			r.errs = append(r.errs, &kinds.InputError{File: d.File, Line: d.Line, Field: "metadata.name", Value: d.Ref.Name,
-				Problem: d.Ref.String() + " is defined twice, first at " + (&kinds.InputError{File: was.File, Line: was.Line, Problem: "here"}).Error()})
+				Problem: fmt.Sprintf("%s is defined twice, first at %s:%d", d.Ref, was.File, was.Line)})
 			continue
 		}
 		first[d.Ref] = d

@@ -36,7 +36,12 @@ a time. Prints one verdict line a run, in the order of files and seeds.
 If any file is wrong, nothing is run.`,
 		Example: `  seatrial test scenarios
   seatrial test scenarios/guestbook.yaml --seeds 1-100 --junit out/junit.xml`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return fmt.Errorf("%s wants scenario files or folders, for example:\n%s", c.CommandPath(), c.Example)
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, args []string) error { return testScenarios(c.Context(), args, f) },
 	}
 	c.Flags().StringVar(&f.seeds, "seeds", "", "seeds to run each scenario with, A-B or one number; by default the scenario's own")

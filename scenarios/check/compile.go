@@ -90,7 +90,7 @@ func lineOf(c *scenarios.Check, line int) int {
 	return c.Line
 }
 
-var ( //det:ok never written to
+var (
 	undeclared = regexp.MustCompile(`^undeclared reference to '([^']*)'.*`)
 	noOperator = regexp.MustCompile(`^found no matching overload for '_([^_]+)_' applied to '\((.*), (.*)\)'`)
 	noField    = regexp.MustCompile(`^undefined field '([^']*)'`)
@@ -128,7 +128,7 @@ func (l *language) words() []string {
 // sources finds what a checked expression reads.
 func (l *language) sources(a *ast.AST) sources {
 	var s sources
-	for _, r := range a.ReferenceMap() { //det:ok each marks its own place
+	for _, r := range a.ReferenceMap() { //det:ok only marks members of sets
 		name := strings.TrimPrefix(r.Name, ".")
 		if k, ok := l.lists[name]; ok {
 			s.kinds[k] = true

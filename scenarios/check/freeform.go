@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-var ( //det:ok never written to
+var (
 	rawType    = reflect.TypeFor[runtime.RawExtension]()
 	fieldsType = reflect.TypeFor[metav1.FieldsV1]()
 )

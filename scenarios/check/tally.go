@@ -107,7 +107,7 @@ func (t *tally) set(slot int32, m mark) {
 
 // errAggregate stands for the error of a predicate; what it was is found out when
 // it is shown.
-var errAggregate = types.NewErr("a predicate failed") //det:ok never written to
+var errAggregate = types.NewErr("a predicate failed")
 
 // value is the answer to a question by the rules of CEL: all and exists swallow
 // the errors of their own predicate where another object decides, and nothing

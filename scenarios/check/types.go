@@ -155,7 +155,7 @@ func isSet(v reflect.Value) bool {
 }
 
 // The types whose JSON is not that of their Go shape.
-var ( //det:ok never written to
+var (
 	timeType      = reflect.TypeFor[metav1.Time]()
 	microTimeType = reflect.TypeFor[metav1.MicroTime]()
 	durationType  = reflect.TypeFor[metav1.Duration]()

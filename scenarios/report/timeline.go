@@ -39,7 +39,7 @@ const (
 )
 
 // podStates are the states in the order in which the plot stacks them.
-var podStates = []string{podReady, podNotReady, podStarting, podPending, podWaiting, podTerminating, podSucceeded, podFailed} //det:ok never written to
+var podStates = []string{podReady, podNotReady, podStarting, podPending, podWaiting, podTerminating, podSucceeded, podFailed}
 
 // span is a stretch of time in one state; times in milliseconds.
 type span struct {

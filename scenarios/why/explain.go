@@ -1,6 +1,7 @@
 package why
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -33,6 +34,27 @@ type Because struct {
 	At   time.Duration
 	Seq  uint64
 	Text string
+}
+
+// MarshalJSON names the object as people do.
+func (x *Explanation) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Object  string    `json:"object"`
+		State   string    `json:"state"`
+		Chain   []Because `json:"chain"`
+		Changes []Because `json:"changes"`
+		Omitted int       `json:"omitted,omitempty"`
+	}{x.Ref.String(), x.Now, x.Chain, x.Changes, x.Omitted})
+}
+
+// MarshalJSON writes the time as trace.jsonl does.
+func (b Because) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Time string `json:"time"`
+		NS   int64  `json:"ns"`
+		Seq  uint64 `json:"seq"`
+		Text string `json:"text"`
+	}{scenarios.FormatTime(b.At), int64(b.At), b.Seq, b.Text})
 }
 
 // Explain tells the causes of an object's present state. The error says that there

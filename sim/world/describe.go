@@ -2,6 +2,7 @@ package world
 
 import (
 	"fmt"
+	"strings"
 
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/nodeagent"
@@ -28,7 +29,7 @@ func (h *host) describe(in nodeagent.Input) {
 	case nodeagent.ContainerStarted:
 		say("container started", h.pod(string(in.ID.Pod)), runOf(in.ID)+failed(in.Err))
 	case nodeagent.ContainerExited:
-		say("container exited", h.pod(string(in.ID.Pod)), fmt.Sprintf("%s, code %d %s", runOf(in.ID), in.ExitCode, in.Reason))
+		say("container exited", h.pod(string(in.ID.Pod)), strings.TrimSpace(fmt.Sprintf("%s, code %d %s", runOf(in.ID), in.ExitCode, in.Reason)))
 	case nodeagent.HookDone:
 		say("hook done", h.pod(string(in.ID.Pod)), runOf(in.ID)+failed(in.Err))
 	case nodeagent.ProbeAnswered:
