@@ -17,6 +17,11 @@
 // (Plan.NotesOf); the others (Plan.Notes) it records in any case. After a write
 // that failed it asks a controller that is a Listener what to tell.
 //
+// Beside the controllers stand the packages that several of them share:
+// ownership (who controls whom), podset (pods from a template, and which go first),
+// revision (the history of a template), backend (the pods behind a service). all
+// lists the controllers; ctrltest plays transcripts of them.
+//
 // Queue is the state machine of keys that both worlds' drivers use. One package
 // per controller stands below this one; they never import each other and meet
 // only through objects.

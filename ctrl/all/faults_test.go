@@ -8,6 +8,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"pgregory.net/rapid"
@@ -60,6 +61,16 @@ spec:
   template:
     metadata: {labels: {app: log}}
     spec: {containers: [{name: c, image: "fluentd:0"}]}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: sum}
+spec:
+  completions: 5
+  parallelism: 2
+  backoffLimit: 0
+  template:
+    spec: {restartPolicy: Never, containers: [{name: c, image: "sum:0"}]}
 ---
 apiVersion: v1
 kind: Node
@@ -154,7 +165,11 @@ func judge(t *rapid.T, w *ctrltest.World) {
 	if n := sizes(w); n != want {
 		t.Fatalf("sets ask for %d pods, not %d", n, want)
 	}
-	var ready, slices1, endpoints []string
+	j := view.Get[*batchv1.Job](w.View, kinds.Job, kinds.Key{Namespace: "default", Name: "sum"})
+	if s := j.Status; s.Succeeded != 5 || s.Failed != 0 || s.Active != 0 || s.CompletionTime == nil {
+		t.Fatalf("job: %+v", s)
+	}
+	var ready, inSlices, endpoints []string
 	count := map[string]int{}
 	for p := range view.All[*corev1.Pod](w.View, kinds.Pod) {
 		count[p.Labels["app"]]++
@@ -165,12 +180,12 @@ func judge(t *rapid.T, w *ctrltest.World) {
 			}
 		}
 	}
-	if count["web"] != int(want) || count["db"] != 2 || count["log"] != 2 {
+	if count["web"] != int(want) || count["db"] != 2 || count["log"] != 2 || count[""] != 5 {
 		t.Fatalf("pods: %v", count)
 	}
 	for s := range view.All[*discoveryv1.EndpointSlice](w.View, kinds.EndpointSlice) {
 		for _, e := range s.Endpoints {
-			slices1 = append(slices1, e.Addresses...)
+			inSlices = append(inSlices, e.Addresses...)
 		}
 	}
 	for e := range view.All[*corev1.Endpoints](w.View, kinds.Endpoints) {
@@ -181,10 +196,10 @@ func judge(t *rapid.T, w *ctrltest.World) {
 		}
 	}
 	slices.Sort(ready)
-	slices.Sort(slices1)
+	slices.Sort(inSlices)
 	slices.Sort(endpoints)
-	if !slices.Equal(ready, slices1) || !slices.Equal(ready, endpoints) {
-		t.Fatalf("ready %v, in slices %v, in endpoints %v", ready, slices1, endpoints)
+	if !slices.Equal(ready, inSlices) || !slices.Equal(ready, endpoints) {
+		t.Fatalf("ready %v, in slices %v, in endpoints %v", ready, inSlices, endpoints)
 	}
 	resting(t, w)
 }

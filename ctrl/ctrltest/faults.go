@@ -3,6 +3,7 @@ package ctrltest
 import (
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"seatrial.dev/seatrial/cluster/api"
@@ -39,8 +40,8 @@ func (w *World) Settle() bool {
 	}
 }
 
-// Agents plays the node agents: pods that are being deleted end, and every other
-// comes to be ready.
+// Agents plays the node agents: pods that are being deleted end, those of a Job that
+// are ready succeed, and every other comes to be ready.
 func (w *World) Agents() {
 	var pods []*corev1.Pod
 	for p := range view.All[*corev1.Pod](w.View, kinds.Pod) {
@@ -50,6 +51,10 @@ func (w *World) Agents() {
 		switch {
 		case p.DeletionTimestamp != nil:
 			if _, err := w.leave(p); err != nil {
+				panic(err)
+			}
+		case view.Active(p) && view.Ready(p) && p.Labels[batchv1.JobNameLabel] != "":
+			if err := w.end(p, corev1.PodSucceeded, 0); err != nil {
 				panic(err)
 			}
 		case view.Active(p) && !view.Ready(p):

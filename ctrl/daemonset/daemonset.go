@@ -88,8 +88,8 @@ func podKeys(v *view.View, e store.Event, add func(kinds.Ref)) {
 }
 
 func addParent(v *view.View, o kinds.Object, add func(kinds.Ref)) {
-	ref, uid, ok := ownership.Parent(o)
-	if !ok || ref.Kind != kinds.DaemonSet {
+	ref, uid, ok := ownership.ParentOf(o, kinds.DaemonSet)
+	if !ok {
 		return
 	}
 	if ds := v.Object(ref); ds != nil && ds.GetUID() == uid {

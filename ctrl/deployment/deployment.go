@@ -74,8 +74,8 @@ func (c *Controller) podKeys(v *view.View, e store.Event, add func(kinds.Ref)) {
 	if e.Type != store.Deleted && (e.Old == nil || !view.Finished(pod) || view.Finished(e.Old.(*corev1.Pod))) {
 		return
 	}
-	ref, uid, ok := ownership.Parent(pod)
-	if !ok || ref.Kind != kinds.ReplicaSet {
+	ref, uid, ok := ownership.ParentOf(pod, kinds.ReplicaSet)
+	if !ok {
 		return
 	}
 	rs := view.Get[*appsv1.ReplicaSet](v, kinds.ReplicaSet, ref.Key)
@@ -89,8 +89,8 @@ func (c *Controller) podKeys(v *view.View, e store.Event, add func(kinds.Ref)) {
 
 // parent is the Deployment that controls a set, or nil.
 func parent(v *view.View, rs metav1.Object) *appsv1.Deployment {
-	ref, uid, ok := ownership.Parent(rs)
-	if !ok || ref.Kind != kinds.Deployment {
+	ref, uid, ok := ownership.ParentOf(rs, kinds.Deployment)
+	if !ok {
 		return nil
 	}
 	if d := view.Get[*appsv1.Deployment](v, kinds.Deployment, ref.Key); d != nil && d.UID == uid {

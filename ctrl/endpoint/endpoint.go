@@ -6,7 +6,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -73,7 +72,7 @@ func (c *Controller) Reconcile(_ time.Time, v *view.View, key kinds.Ref) (p ctrl
 	switch {
 	case have == nil:
 		p.Write(api.Create(want))
-	case !equality.Semantic.DeepEqual(have.Subsets, want.Subsets) ||
+	case !sameSubsets(have.Subsets, want.Subsets) ||
 		!maps.Equal(have.Labels, want.Labels) || !maps.Equal(have.Annotations, want.Annotations):
 		p.Write(api.Update(want))
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"seatrial.dev/seatrial/cluster/view"
 	"seatrial.dev/seatrial/ctrl/backend"
@@ -18,6 +19,8 @@ const addressesMax = 1000
 // on, repacked as Kubernetes does it: one subset per distinct set of ports.
 func subsets(v *view.View, s *corev1.Service) []corev1.EndpointSubset {
 	var groups []*corev1.EndpointSubset // few: as many as sets of named ports differ
+	named := slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool { return p.TargetPort.Type == intstr.String })
+	var ports []corev1.EndpointPort // the same for every pod, but where they are named
 	for pod := range backend.Pods(v, s) {
 		if !backend.Counts(pod, s.Spec.PublishNotReadyAddresses) {
 			continue
@@ -26,7 +29,9 @@ func subsets(v *view.View, s *corev1.Service) []corev1.EndpointSubset {
 		if !ok {
 			continue
 		}
-		ports := portsOf(pod, s)
+		if ports == nil || named {
+			ports = portsOf(pod, s)
+		}
 		if len(ports) == 0 && (len(s.Spec.Ports) > 0 || s.Spec.ClusterIP != corev1.ClusterIPNone) {
 			continue // without ports only a headless service has endpoints
 		}
@@ -149,4 +154,20 @@ func truncate(list []corev1.EndpointSubset) bool {
 		}
 	}
 	return true
+}
+
+// sameSubsets compares subsets in their order; it is the whole of a quiet turn.
+func sameSubsets(a, b []corev1.EndpointSubset) bool {
+	return slices.EqualFunc(a, b, func(x, y corev1.EndpointSubset) bool {
+		return slices.EqualFunc(x.Ports, y.Ports, func(p, q corev1.EndpointPort) bool { return comparePorts(p, q) == 0 }) &&
+			slices.EqualFunc(x.Addresses, y.Addresses, sameAddress) &&
+			slices.EqualFunc(x.NotReadyAddresses, y.NotReadyAddresses, sameAddress)
+	})
+}
+
+func sameAddress(a, b corev1.EndpointAddress) bool {
+	if a.IP != b.IP || a.Hostname != b.Hostname || (a.NodeName == nil) != (b.NodeName == nil) || (a.TargetRef == nil) != (b.TargetRef == nil) {
+		return false
+	}
+	return (a.NodeName == nil || *a.NodeName == *b.NodeName) && (a.TargetRef == nil || *a.TargetRef == *b.TargetRef)
 }

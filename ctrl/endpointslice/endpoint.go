@@ -124,10 +124,16 @@ func zoneOf(v *view.View, pod *corev1.Pod) (zone string, known bool) {
 }
 
 func endpointOf(pod *corev1.Pod, s *corev1.Service, family discoveryv1.AddressType, zone string) (e discoveryv1.Endpoint, ok bool) {
-	for _, ip := range podIPs(pod) {
+	take := func(ip string) {
 		if strings.Contains(ip, ":") == (family == discoveryv1.AddressTypeIPv6) {
 			e.Addresses = append(e.Addresses, ip)
 		}
+	}
+	for _, ip := range pod.Status.PodIPs {
+		take(ip.IP)
+	}
+	if len(pod.Status.PodIPs) == 0 {
+		take(pod.Status.PodIP)
 	}
 	if len(e.Addresses) == 0 {
 		return e, false
@@ -135,7 +141,7 @@ func endpointOf(pod *corev1.Pod, s *corev1.Service, family discoveryv1.AddressTy
 	serving, terminating := view.Ready(pod), pod.DeletionTimestamp != nil
 	// Ready is never true of a pod that is leaving, but where it is published anyway.
 	ready := s.Spec.PublishNotReadyAddresses || (serving && !terminating)
-	e.Conditions = discoveryv1.EndpointConditions{Ready: &ready, Serving: &serving, Terminating: &terminating}
+	e.Conditions = discoveryv1.EndpointConditions{Ready: pointer(ready), Serving: pointer(serving), Terminating: pointer(terminating)}
 	e.TargetRef = backend.Reference(pod)
 	if pod.Spec.NodeName != "" {
 		e.NodeName = &pod.Spec.NodeName
@@ -149,15 +155,13 @@ func endpointOf(pod *corev1.Pod, s *corev1.Service, family discoveryv1.AddressTy
 	return e, true
 }
 
-func podIPs(pod *corev1.Pod) []string {
-	if len(pod.Status.PodIPs) == 0 {
-		return []string{pod.Status.PodIP}
+var yes, no = true, false //det:ok constants that pointers can show to; nobody writes to them
+
+func pointer(b bool) *bool {
+	if b {
+		return &yes
 	}
-	out := make([]string, len(pod.Status.PodIPs))
-	for i, ip := range pod.Status.PodIPs {
-		out[i] = ip.IP
-	}
-	return out
+	return &no
 }
 
 // portsOf are the service's ports as this pod serves them, sorted, and a text that

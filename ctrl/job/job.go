@@ -102,8 +102,8 @@ func jobOf(v *view.View, pod *corev1.Pod) kinds.Ref {
 	if pod == nil {
 		return kinds.Ref{}
 	}
-	ref, uid, ok := ownership.Parent(pod)
-	if !ok || ref.Kind != kinds.Job {
+	ref, uid, ok := ownership.ParentOf(pod, kinds.Job)
+	if !ok {
 		return kinds.Ref{}
 	}
 	if j := v.Object(ref); j == nil || j.GetUID() != uid {

@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"encoding/json"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -50,6 +51,32 @@ func Parent(o metav1.Object) (ref kinds.Ref, uid types.UID, ok bool) {
 	}
 	ref, ok = RefOf(*r, o.GetNamespace())
 	return ref, r.UID, ok
+}
+
+// ParentOf is Parent for a controller of one kind: quick for an object that has
+// none, or one of another kind.
+func ParentOf(o metav1.Object, k kinds.Kind) (ref kinds.Ref, uid types.UID, ok bool) {
+	r := Controller(o)
+	if r == nil {
+		return kinds.Ref{}, "", false
+	}
+	i := k.Info()
+	if r.Kind != i.GVK.Kind || !sameVersion(r.APIVersion, i.GVK.Group, i.GVK.Version) {
+		return kinds.Ref{}, "", false
+	}
+	ref = kinds.Ref{Kind: k, Key: kinds.Key{Name: r.Name}}
+	if i.Namespaced {
+		ref.Namespace = o.GetNamespace()
+	}
+	return ref, r.UID, true
+}
+
+func sameVersion(apiVersion, group, version string) bool {
+	if group == "" {
+		return apiVersion == version
+	}
+	rest, ok := strings.CutPrefix(apiVersion, group)
+	return ok && len(rest) == len(version)+1 && rest[0] == '/' && rest[1:] == version
 }
 
 // RefOf finds the kind and key that an owner reference of an object in namespace

@@ -50,8 +50,8 @@ func (c *Controller) parent(v *view.View, p *corev1.Pod) kinds.Ref {
 	if p == nil {
 		return kinds.Ref{}
 	}
-	ref, uid, ok := ownership.Parent(p)
-	if !ok || ref.Kind != c.face.kind {
+	ref, uid, ok := ownership.ParentOf(p, c.face.kind)
+	if !ok {
 		return kinds.Ref{}
 	}
 	if o := v.Object(ref); o == nil || o.GetUID() != uid {

@@ -72,8 +72,8 @@ func podKeys(v *view.View, e store.Event, add func(kinds.Ref)) {
 }
 
 func addParent(v *view.View, o kinds.Object, add func(kinds.Ref)) {
-	ref, uid, ok := ownership.Parent(o)
-	if !ok || ref.Kind != kinds.StatefulSet {
+	ref, uid, ok := ownership.ParentOf(o, kinds.StatefulSet)
+	if !ok {
 		return
 	}
 	if set := v.Object(ref); set != nil && set.GetUID() == uid {
