@@ -103,7 +103,7 @@ func (v *Verdict) WriteFailures(w io.Writer, replay string) {
 		fmt.Fprintf(w, "%12s  step %q (%s:%d) could not be carried out: %v\n", FormatTime(s.At), s.Action, v.Scenario.File, s.Line, s.Err)
 	}
 	for _, r := range v.Checks {
-		if !r.Held {
+		if !r.Held && v.Err == nil { // a run that broke off has not decided them
 			fmt.Fprintf(w, "%12s  check %q failed (%s:%d)\n%14s%s: %s\n", FormatTime(r.At), r.Name, v.Scenario.File, r.Line, "", r.Mode, r.Expr)
 			if r.Saw != "" {
 				fmt.Fprintf(w, "%14ssaw: %s\n", "", r.Saw)

@@ -71,28 +71,47 @@ func (p *progress) clear() {
 
 func (p *progress) finish() { p.clear() }
 
-// timeline prints what matters of a run as it happens: nodes that come and go,
-// failures of pods. On a large cluster it stops after linesMax lines.
+// timeline prints what matters of a run as it happens: the scenario's steps, nodes
+// that come and go, failures of pods. On a large cluster it stops after linesMax
+// lines; steps are always printed.
 type timeline struct {
 	w     io.Writer
 	bar   *progress
+	steps []scenarios.Step // still to come
+	nodes int              // of the scenario
+	ready int              // nodes that have come up so far
 	lines int
 }
+
+// singlyMax is how many nodes a cluster may have for each to be told of as it comes
+// up for the first time.
+const singlyMax = 10
 
 // linesMax bounds the time line that run prints; the trace has everything.
 const linesMax = 60
 
-func newTimeline(w io.Writer, bar *progress) *timeline { return &timeline{w: w, bar: bar} }
+func newTimeline(w io.Writer, bar *progress, scn *scenarios.Scenario) *timeline {
+	return &timeline{w: w, bar: bar, steps: scn.Steps, nodes: len(scn.Nodes)}
+}
 
 // watching returns a watcher that prints and then calls next, which may be nil.
 func (t *timeline) watching(next func(sim.Time, uint64, store.Event)) func(sim.Time, uint64, store.Event) {
 	return func(now sim.Time, seq uint64, e store.Event) {
-		if text := remark(e); text != "" {
+		t.reach(now)
+		if text := t.remark(e); text != "" {
 			t.say(now, text)
 		}
 		if next != nil {
 			next(now, seq, e)
 		}
+	}
+}
+
+// reach prints the steps up to a time.
+func (t *timeline) reach(now sim.Time) {
+	for ; len(t.steps) > 0 && t.steps[0].At <= now; t.steps = t.steps[1:] {
+		t.bar.clear()
+		fmt.Fprintf(t.w, "%12s  > %s\n", scenarios.FormatTime(t.steps[0].At), t.steps[0].Action)
 	}
 }
 
@@ -108,10 +127,16 @@ func (t *timeline) say(now sim.Time, text string) {
 }
 
 // remark says in a few words what a write means, or nothing.
-func remark(e store.Event) string {
+func (t *timeline) remark(e store.Event) string {
 	switch now := e.Object.(type) {
 	case *corev1.Node:
 		old, _ := e.Old.(*corev1.Node)
+		if t.nodes > singlyMax && readiness(old) == "" && readiness(now) == string(corev1.ConditionTrue) {
+			if t.ready++; t.ready == t.nodes {
+				return fmt.Sprintf("all %d nodes are Ready", t.nodes)
+			}
+			return ""
+		}
 		return nodeRemark(old, now)
 	case *corev1.Event:
 		if notable(now.Reason) && now.Count == 1 && !strings.HasPrefix(now.Message, "Readiness probe") {

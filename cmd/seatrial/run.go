@@ -12,6 +12,7 @@ import (
 	"seatrial.dev/seatrial/scenarios"
 	"seatrial.dev/seatrial/scenarios/report"
 	"seatrial.dev/seatrial/sim/play"
+	"seatrial.dev/seatrial/sim/world"
 )
 
 type runFlags struct {
@@ -92,9 +93,11 @@ func runScenario(c *cobra.Command, file string, f runFlags) error {
 	if err != nil {
 		return status{exitInput, err}
 	}
-	lines := newTimeline(os.Stdout, bar)
+	lines := newTimeline(os.Stdout, bar, scn)
 	opts.Recorder, opts.Watch = out.Recorder(), lines.watching(out.Watch())
+	opts.Stop = func() bool { return c.Context().Err() != nil }
 	verdict, state := play.Run(scn, opts)
+	lines.reach(verdict.Time)
 	bar.finish()
 	unwritten := out.Close(&verdict, state)
 	if f.junit != "" {
@@ -125,10 +128,13 @@ func readScenario(file string) (*scenarios.Scenario, error) {
 // conclude prints what went wrong and the verdict line, and says the exit status.
 func conclude(w io.Writer, v *scenarios.Verdict, until time.Duration) error {
 	v.WriteFailures(w, replay(v, until))
+	if n := len(v.Checks); n > 0 && v.Passed() {
+		fmt.Fprintf(w, "%12s  all %d checks held\n", scenarios.FormatTime(v.Time), n)
+	}
 	fmt.Fprintln(w, v)
 	switch {
-	case errors.Is(v.Err, play.ErrInput):
-		return status{exitInput, v.Err}
+	case errors.Is(v.Err, world.ErrStopped):
+		return status{exitStopped, v.Err}
 	case v.Err != nil:
 		return status{code: exitWorld}
 	case !v.Passed():

@@ -52,6 +52,7 @@ func explain(c *cobra.Command, file, object string, f whyFlags) error {
 	}
 	h := why.NewHistory()
 	opts.Recorder, opts.Watch = h, h.Watch
+	opts.Stop = func() bool { return c.Context().Err() != nil }
 	if v, _ := play.Run(scn, opts); v.Err != nil {
 		return status{exitWorld, v.Err}
 	}

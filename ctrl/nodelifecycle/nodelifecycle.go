@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,10 +40,11 @@ func (*Controller) Name() string { return "node-lifecycle-controller" }
 // Kinds are the nodes and their leases.
 func (*Controller) Kinds() []kinds.Kind { return []kinds.Kind{kinds.Node, kinds.Lease} }
 
-// Keys asks for a node when its spec, its conditions or its lease changed.
+// Keys asks for a node when its spec or its conditions changed, and when its lease was
+// written, which may say that the heartbeats stopped.
 func (c *Controller) Keys(v *view.View, e store.Event, add func(kinds.Ref)) {
 	if e.Ref.Kind == kinds.Lease {
-		if e.Ref.Namespace == view.NodeLeaseNamespace && e.Type != store.Deleted && renewed(e) {
+		if e.Ref.Namespace == view.NodeLeaseNamespace && e.Type != store.Deleted {
 			add(kinds.Ref{Kind: kinds.Node, Key: kinds.Key{Name: e.Ref.Name}})
 		}
 		return
@@ -56,13 +56,6 @@ func (c *Controller) Keys(v *view.View, e store.Event, add func(kinds.Ref)) {
 	case e.Old == nil || concerns(e.Old.(*corev1.Node), n):
 		add(e.Ref)
 	}
-}
-
-func renewed(e store.Event) bool {
-	if e.Old == nil {
-		return true
-	}
-	return !equality.Semantic.DeepEqual(e.Old.(*coordinationv1.Lease).Spec, e.Object.(*coordinationv1.Lease).Spec)
 }
 
 func concerns(old, now *corev1.Node) bool {

@@ -128,7 +128,7 @@ func (l *language) words() []string {
 // sources finds what a checked expression reads.
 func (l *language) sources(a *ast.AST) sources {
 	var s sources
-	for _, r := range a.ReferenceMap() { //det:ok each marks its own place
+	for _, r := range a.ReferenceMap() { //det:ok only marks members of sets
 		name := strings.TrimPrefix(r.Name, ".")
 		if k, ok := l.lists[name]; ok {
 			s.kinds[k] = true

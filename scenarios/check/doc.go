@@ -19,6 +19,21 @@
 // objects of a kind, one object, the ready addresses of a service, or the time. A
 // check is evaluated at a settled moment only if one of its sources has changed.
 //
+// An aggregate is a part of an expression that asks how many objects of a kind
+// satisfy a condition on one object alone; a tally is the counts that answer it.
+//
+// # What a change costs
+//
+// rewrite.go replaces aggregates by variables; tally.go keeps their counts. A write
+// costs one evaluation of each distinct condition on the object written, whatever
+// the size of the cluster, and a check is evaluated again only if a count that it
+// reads came out different. What cannot be rewritten is evaluated as it was written
+// (scope.go), over all objects, whenever one of its kinds has changed. Both give
+// the same value, errors included: a property test holds one against the other.
+//
+// Tallies are counted afresh when a window opens and dropped when the last check
+// that needs them is decided.
+//
 // # Objects in CEL
 //
 // Types are those of k8s.io/api by their JSON names (types.go). Values are

@@ -172,7 +172,7 @@ func (d *dict) Contains(key ref.Val) ref.Val {
 
 func (d *dict) keys() []string {
 	keys := make([]string, 0, d.v.Len())
-	for it := d.v.MapRange(); it.Next(); { //det:ok sorted just below
+	for it := d.v.MapRange(); it.Next(); { //det:ok the keys are sorted below
 		keys = append(keys, it.Key().String())
 	}
 	slices.SortFunc(keys, strings.Compare)

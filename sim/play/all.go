@@ -7,10 +7,8 @@ import (
 
 	"seatrial.dev/seatrial/scenarios"
 	"seatrial.dev/seatrial/scenarios/check"
+	"seatrial.dev/seatrial/sim/world"
 )
-
-// ErrInput marks an error of the scenario itself that reading it did not find.
-var ErrInput = errors.New("the input is wrong")
 
 // Check finds what is wrong with a scenario's checks, without running anything.
 func Check(scn *scenarios.Scenario) error {
@@ -25,8 +23,8 @@ type Job struct {
 }
 
 // All plays jobs, each in a world of its own, at most parallel at a time, and calls
-// done with their verdicts in the order of the jobs. It returns when all are done,
-// or, once ctx is, when those under way are.
+// done with their verdicts in the order of the jobs. It returns when all are done;
+// once ctx is, those under way are given up.
 func All(ctx context.Context, jobs []Job, parallel int, done func(scenarios.Verdict)) {
 	verdicts := make([]chan scenarios.Verdict, len(jobs))
 	for i := range verdicts {
@@ -37,7 +35,7 @@ func All(ctx context.Context, jobs []Job, parallel int, done func(scenarios.Verd
 	for range min(parallel, len(jobs)) {
 		workers.Go(func() {
 			for i := range next {
-				v, _ := Run(jobs[i].Scenario, Options{Seed: jobs[i].Seed})
+				v, _ := Run(jobs[i].Scenario, Options{Seed: jobs[i].Seed, Stop: func() bool { return ctx.Err() != nil }})
 				verdicts[i] <- v
 			}
 		})
@@ -60,7 +58,9 @@ func All(ctx context.Context, jobs []Job, parallel int, done func(scenarios.Verd
 		if !ok {
 			break
 		}
-		done(v)
+		if !errors.Is(v.Err, world.ErrStopped) {
+			done(v)
+		}
 	}
 	workers.Wait()
 }

@@ -26,6 +26,9 @@ type Options struct {
 	// Progress is called every so often in wall time with the virtual time
 	// reached; nil is not.
 	Progress func(now sim.Time, events uint64)
+	// Stop is asked every so often; once it returns true the run ends with
+	// world.ErrStopped. nil never stops a run.
+	Stop func() bool
 }
 
 // Run plays a scenario.
@@ -48,6 +51,7 @@ func Run(scn *scenarios.Scenario, opts Options) (v scenarios.Verdict, state *sto
 	}
 	judge.Watch(w.Store())
 	w.Engine().Record(opts.Recorder)
+	w.StopWhen(opts.Stop)
 	v.Err = guarded(w, &observer{Judge: judge, w: w, opts: opts})
 	v.Time, v.Events, v.Hash = w.Engine().Now(), w.Engine().Handled(), w.Engine().Hash()
 	v.Checks = judge.Results()

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -60,6 +61,7 @@ type World struct {
 
 	registry netsim.Party
 	judge    scenarios.Judge
+	stop     func() bool
 	observed bool // the judge was told of something at this instant
 }
 
@@ -99,6 +101,16 @@ func (w *World) Engine() *sim.Engine { return w.eng }
 // Store is the cluster's state as the API server has it.
 func (w *World) Store() *store.Store { return w.server.api.Store() }
 
+// ErrStopped is the error of a run that was told to stop.
+var ErrStopped = errors.New("stopped before its end")
+
+// StopWhen lets a run end early, with ErrStopped, once stop returns true. It is
+// asked every so many instants.
+func (w *World) StopWhen(stop func() bool) { w.stop = stop }
+
+// stopEvery is how many instants pass between two times that stop is asked.
+const stopEvery = 64
+
 // Run implements scenarios.Target.
 func (w *World) Run(j scenarios.Judge) error {
 	w.judge = j
@@ -106,7 +118,10 @@ func (w *World) Run(j scenarios.Judge) error {
 	for _, h := range w.hosts {
 		h.schedulePowerOn()
 	}
-	for {
+	for n := 1; ; n++ {
+		if n%stopEvery == 0 && w.stop != nil && w.stop() {
+			return ErrStopped
+		}
 		at, ok := w.eng.NextAt()
 		if check, has := j.Next(); has && (!ok || check < at) && check <= w.scn.Duration {
 			w.eng.Run(check, nil)
