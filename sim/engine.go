@@ -37,12 +37,17 @@ type Timer struct {
 	gen  uint32
 }
 
+// instantMax is how many events may be handled without time passing: more than that
+// is an actor that keeps calling itself.
+const instantMax = 20_000_000
+
 // Engine runs events in virtual time.
 type Engine struct {
 	now     Time
 	seq     uint64
 	cause   uint64 // sequence number of the event being handled
 	handled uint64
+	instant uint64 // handled when the present virtual time began
 	hash    Hash
 	heap    heap
 	slots   []slot
@@ -183,7 +188,12 @@ func (e *Engine) step() bool {
 	if to == 0 {
 		return false
 	}
-	e.now, e.cause = time.Duration(it.at), it.seq
+	if it.at != int64(e.now) {
+		e.now, e.instant = time.Duration(it.at), e.handled
+	} else if e.handled-e.instant > instantMax {
+		panic(fmt.Sprintf("sim: %d events at %v and time does not pass; the next is for %s", uint64(instantMax), e.now, e.actors[to].name))
+	}
+	e.cause = it.seq
 	e.handled++
 	e.hash.fold4(uint64(it.at), it.seq^uint64(to)<<40^uint64(m.Kind)<<56, m.A^cause<<32, m.B)
 	if e.rec != nil {

@@ -105,9 +105,9 @@ const chaosChecks = `
   - name: who runs is ready
     atEnd: pods.all(p, p.status.phase != "Running" || condition(p, "Ready") == "True")
   - name: the service knows them
-    atEnd: ready("service/default/web") == pods.filter(p, p.metadata.labels["app"] == "web" && condition(p, "Ready") == "True").size()
+    atEnd: ready("service/default/web") == pods.filter(p, p.metadata.name.startsWith("web-") && condition(p, "Ready") == "True").size()
   - name: never more than the surge
-    always: pods.filter(p, p.metadata.labels["app"] == "web" && !has(p.metadata.deletionTimestamp) && p.status.phase != "Failed").size() <= 9
+    always: pods.filter(p, p.metadata.name.startsWith("web-") && !has(p.metadata.deletionTimestamp) && p.status.phase != "Failed").size() <= 9
 `
 
 // chaosScenario draws five minutes of harm to four nodes, and forty to recover.
@@ -115,7 +115,7 @@ func chaosScenario(seed uint64) string {
 	r := rand.New(rand.NewPCG(seed, 0xc4a05))
 	var b strings.Builder
 	fmt.Fprintf(&b, "apiVersion: seatrial.dev/v1alpha1\nkind: Scenario\nmetadata: {name: chaos-%d}\nspec:\n  seed: %d\n  duration: 50m\n", seed, seed)
-	b.WriteString("  cluster:\n    nodeGroups:\n    - {name: n, count: 4, zones: [a, b]}\n")
+	b.WriteString("  cluster:\n    nodeGroups:\n    - {name: w, count: 4, zones: [a, b]}\n")
 	b.WriteString(chaosBody)
 	b.WriteString("  timeline:\n")
 	down, frozen := map[int]bool{}, map[int]bool{}
@@ -125,29 +125,29 @@ func chaosScenario(seed uint64) string {
 		step := ""
 		switch what := r.IntN(12); {
 		case what == 0 && !down[n]:
-			step, down[n], frozen[n] = fmt.Sprintf("crash: {node: n-%d}", n), true, false
+			step, down[n], frozen[n] = fmt.Sprintf("crash: {node: w-%d}", n), true, false
 		case what == 1:
-			step, frozen[n] = fmt.Sprintf("restart: {node: n-%d}", n), false
+			step, frozen[n] = fmt.Sprintf("restart: {node: w-%d}", n), false
 			down[n] = false
 			fmt.Fprintf(&b, "  - {at: %dms, %s}\n", at*1000+r.IntN(1000), step)
 			at += 6 // it boots
 			continue
 		case what == 2 && !down[n] && !frozen[n]:
-			step, frozen[n] = fmt.Sprintf("freeze: {node: n-%d}", n), true
+			step, frozen[n] = fmt.Sprintf("freeze: {node: w-%d}", n), true
 		case what == 3 && frozen[n]:
-			step, frozen[n] = fmt.Sprintf("thaw: {node: n-%d}", n), false
+			step, frozen[n] = fmt.Sprintf("thaw: {node: w-%d}", n), false
 		case what == 4:
-			step = fmt.Sprintf("cut: {node: n-%d}", n)
+			step = fmt.Sprintf("cut: {node: w-%d}", n)
 		case what == 5:
-			step = fmt.Sprintf("heal: {node: n-%d}", n)
+			step = fmt.Sprintf("heal: {node: w-%d}", n)
 		case what == 6:
-			step = fmt.Sprintf("cut: {from: [n-%d], to: [control-plane], oneWay: %v}", n, r.IntN(2) == 0)
+			step = fmt.Sprintf("cut: {from: [w-%d], to: [control-plane], oneWay: %v}", n, r.IntN(2) == 0)
 		case what == 7:
 			step = "heal: {}"
 		case what == 8:
-			step = fmt.Sprintf("drain: {node: n-%d}", n)
+			step = fmt.Sprintf("drain: {node: w-%d}", n)
 		case what == 9:
-			step = fmt.Sprintf("uncordon: {node: n-%d}", n)
+			step = fmt.Sprintf("uncordon: {node: w-%d}", n)
 		case what == 10:
 			step = fmt.Sprintf("scale: {object: deploy/default/web, replicas: %d}", 2+r.IntN(5))
 		case what == 11:
@@ -161,12 +161,12 @@ func chaosScenario(seed uint64) string {
 	b.WriteString("  - {at: 320s, heal: {}}\n")
 	for n := range 4 {
 		if frozen[n] {
-			fmt.Fprintf(&b, "  - {at: 321s, thaw: {node: n-%d}}\n", n)
+			fmt.Fprintf(&b, "  - {at: 321s, thaw: {node: w-%d}}\n", n)
 		}
 		if down[n] {
-			fmt.Fprintf(&b, "  - {at: 322s, restart: {node: n-%d}}\n", n)
+			fmt.Fprintf(&b, "  - {at: 322s, restart: {node: w-%d}}\n", n)
 		}
-		fmt.Fprintf(&b, "  - {at: %ds, uncordon: {node: n-%d}}\n", 20*60+n, n) // after drains that a budget held up
+		fmt.Fprintf(&b, "  - {at: %ds, uncordon: {node: w-%d}}\n", 20*60+n, n) // after drains that a budget held up
 	}
 	b.WriteString(chaosChecks)
 	return b.String()

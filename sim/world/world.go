@@ -62,6 +62,8 @@ type World struct {
 	registry netsim.Party
 	judge    scenarios.Judge
 	stop     func() bool
+	stopped  bool
+	asked    uint
 	observed bool // the judge was told of something at this instant
 }
 
@@ -105,11 +107,19 @@ func (w *World) Store() *store.Store { return w.server.api.Store() }
 var ErrStopped = errors.New("stopped before its end")
 
 // StopWhen lets a run end early, with ErrStopped, once stop returns true. It is
-// asked every so many instants.
+// asked every so many events.
 func (w *World) StopWhen(stop func() bool) { w.stop = stop }
 
-// stopEvery is how many instants pass between two times that stop is asked.
-const stopEvery = 64
+// stopEvery is how many events are handled between two times that stop is asked.
+const stopEvery = 4096
+
+// askStop says whether the run must stop; most calls only count.
+func (w *World) askStop() bool {
+	if w.asked++; w.asked%stopEvery == 0 && w.stop != nil && w.stop() {
+		w.stopped = true
+	}
+	return w.stopped
+}
 
 // Run implements scenarios.Target.
 func (w *World) Run(j scenarios.Judge) error {
@@ -118,8 +128,8 @@ func (w *World) Run(j scenarios.Judge) error {
 	for _, h := range w.hosts {
 		h.schedulePowerOn()
 	}
-	for n := 1; ; n++ {
-		if n%stopEvery == 0 && w.stop != nil && w.stop() {
+	for {
+		if w.stopped {
 			return ErrStopped
 		}
 		at, ok := w.eng.NextAt()
@@ -140,7 +150,10 @@ func (w *World) Run(j scenarios.Judge) error {
 
 // instant runs all events of one virtual time and lets the judge look once.
 func (w *World) instant(at time.Duration) {
-	w.eng.Run(at, nil)
+	w.eng.Run(at, w.askStop)
+	if w.stopped {
+		return
+	}
 	if w.observed {
 		w.settle()
 		return
