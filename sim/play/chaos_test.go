@@ -120,7 +120,7 @@ func chaosScenario(seed uint64) string {
 	b.WriteString("  timeline:\n")
 	down, frozen := map[int]bool{}, map[int]bool{}
 	image := 1
-	for at := 10; at < 310; at += r.IntN(25) {
+	for at := 10; at < 310; at += 1 + r.IntN(24) {
 		n := r.IntN(4)
 		step := ""
 		switch what := r.IntN(12); {
