@@ -125,12 +125,35 @@ func (e *Engine) Stream(purpose string) *rand.Rand {
 // cause is the event being handled.
 func (e *Engine) At(t Time, to ActorID, m Msg) Timer { return e.AtBecause(t, to, m, e.cause) }
 
+// Orders are sequence numbers for events from outside the run, such as the steps of
+// a scenario or what a person asks of a served cluster: they do not use up the
+// engine's own numbers, so an event from outside shifts no other, and at their time
+// they come after all others. StepOrder and RequestOrder are the first of each sort.
+const (
+	StepOrder    uint64 = 1 << 40
+	RequestOrder uint64 = 1 << 41
+)
+
+// AtOrder schedules an event from outside with a sequence number of its own, which
+// must be unique.
+func (e *Engine) AtOrder(t Time, order uint64, to ActorID, m Msg) {
+	if order < StepOrder {
+		panic(fmt.Sprintf("sim: order %d is one of the engine's own numbers", order))
+	}
+	e.schedule(t, order, to, m, 0)
+}
+
 // After is At, d from now.
 func (e *Engine) After(d time.Duration, to ActorID, m Msg) Timer { return e.At(e.now+d, to, m) }
 
 // AtBecause is At with a cause other than the event being handled: for work that
 // waited in a queue of the actor's own.
 func (e *Engine) AtBecause(t Time, to ActorID, m Msg, cause uint64) Timer {
+	e.seq++
+	return e.schedule(t, e.seq, to, m, cause)
+}
+
+func (e *Engine) schedule(t Time, seq uint64, to ActorID, m Msg, cause uint64) Timer {
 	if t < e.now {
 		panic(fmt.Sprintf("sim: event for %s scheduled at %v, %v in the past", e.actors[to].name, t, e.now-t))
 	}
@@ -143,8 +166,7 @@ func (e *Engine) AtBecause(t Time, to ActorID, m Msg, cause uint64) Timer {
 	}
 	s := &e.slots[i]
 	s.ref, s.a, s.b, s.kind, s.actor, s.cause = m.Ref, m.A, m.B, m.Kind, to, cause
-	e.seq++
-	e.heap.push(heapItem{int64(t), e.seq, i})
+	e.heap.push(heapItem{int64(t), seq, i})
 	return Timer{i + 1, s.gen}
 }
 

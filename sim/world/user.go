@@ -65,7 +65,7 @@ func (u *user) schedule() {
 	u.steps = append(u.steps, u.w.scn.Steps...)
 	for i, s := range u.steps {
 		if s.At <= u.w.scn.Duration {
-			u.w.eng.At(max(s.At, u.w.timing.Apply), u.id, sim.Msg{Kind: msgStep, A: uint64(i)})
+			u.w.eng.AtOrder(max(s.At, u.w.timing.Apply), sim.StepOrder+uint64(i), u.id, sim.Msg{Kind: msgStep, A: uint64(i)})
 		}
 	}
 }

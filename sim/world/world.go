@@ -123,30 +123,48 @@ func (w *World) askStop() bool {
 
 // Run implements scenarios.Target.
 func (w *World) Run(j scenarios.Judge) error {
+	w.Start(j)
+	if err := w.Advance(w.scn.Duration); err != nil {
+		return err
+	}
+	w.RenewLeases()
+	return nil
+}
+
+// Start puts the scenario's time line before the world and lets its hosts power on.
+// It must be called once, before Advance.
+func (w *World) Start(j scenarios.Judge) {
 	w.judge = j
 	w.user.schedule()
 	for _, h := range w.hosts {
 		h.schedulePowerOn()
 	}
+}
+
+// Advance runs everything up to and at a virtual time.
+func (w *World) Advance(to time.Duration) error {
 	for {
 		if w.stopped {
 			return ErrStopped
 		}
 		at, ok := w.eng.NextAt()
-		if check, has := j.Next(); has && (!ok || check < at) && check <= w.scn.Duration {
+		if check, has := w.judge.Next(); has && (!ok || check < at) && check <= to {
 			w.eng.Run(check, nil)
 			w.settle()
 			continue
 		}
-		if !ok || at > w.scn.Duration {
+		if !ok || at > to {
 			break
 		}
 		w.instant(at)
 	}
-	w.eng.Run(w.scn.Duration, nil)
-	w.server.renewLeases()
+	w.eng.Run(to, nil)
 	return nil
 }
+
+// RenewLeases brings the leases of nodes whose heartbeats are vouched for up to
+// date, for whoever reads the cluster's state.
+func (w *World) RenewLeases() { w.server.renewLeases() }
 
 // instant runs all events of one virtual time and lets the judge look once.
 func (w *World) instant(at time.Duration) {
