@@ -82,6 +82,13 @@ type fileImage struct {
 	PullError      string      `json:"pullError"`
 	StartError     string      `json:"startError"`
 	Memory         *fileMemory `json:"memory"`
+	Logs           []fileLog   `json:"logs"`
+}
+
+type fileLog struct {
+	At    duration `json:"at"`
+	Every duration `json:"every"`
+	Line  string   `json:"line"`
 }
 
 type fileMemory struct {
@@ -108,6 +115,23 @@ type fileEntry struct {
 	Cordon   *fileNode     `json:"cordon"`
 	Uncordon *fileNode     `json:"uncordon"`
 	Drain    *fileDrain    `json:"drain"`
+	Request  *fileRequest  `json:"request"`
+}
+
+// fileRequest is a write as a recording keeps it.
+type fileRequest struct {
+	Verb               string `json:"verb"`
+	Object             string `json:"object"`
+	Subresource        string `json:"subresource,omitempty"`
+	Body               any    `json:"body,omitempty"`
+	PatchType          string `json:"patchType,omitempty"`
+	Patch              string `json:"patch,omitempty"`
+	Node               string `json:"node,omitempty"`
+	Replicas           int32  `json:"replicas,omitempty"`
+	UID                string `json:"uid,omitempty"`
+	ResourceVersion    string `json:"resourceVersion,omitempty"`
+	GracePeriodSeconds *int64 `json:"gracePeriodSeconds,omitempty"`
+	Propagation        string `json:"propagation,omitempty"`
 }
 
 type fileNode struct {

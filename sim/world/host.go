@@ -310,6 +310,7 @@ func (h *host) podEvent(t store.Type, pod *corev1.Pod) {
 	key := kinds.KeyOf(pod)
 	if uid, ok := h.seen[key]; ok && (t == store.Deleted || uid != pod.UID) {
 		delete(h.seen, key)
+		delete(h.runtime.lives, uid)
 		h.input(nodeagent.PodGone{Key: key, UID: uid})
 	}
 	if t != store.Deleted {

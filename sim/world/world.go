@@ -48,16 +48,17 @@ const reconcilers = 5
 
 // World is one simulated cluster.
 type World struct {
-	scn    *scenarios.Scenario
-	timing Timing
-	eng    *sim.Engine
-	net    *netsim.Net
-	server *server
-	ctrls  *manager
-	sched  *scheduler
-	user   *user
-	hosts  []*host
-	byNode map[string]*host
+	scn     *scenarios.Scenario
+	timing  Timing
+	eng     *sim.Engine
+	net     *netsim.Net
+	server  *server
+	ctrls   *manager
+	sched   *scheduler
+	user    *user
+	outside *outside
+	hosts   []*host
+	byNode  map[string]*host
 
 	registry netsim.Party
 	judge    scenarios.Judge
@@ -89,6 +90,7 @@ func New(scn *scenarios.Scenario, seed uint64) (*World, error) {
 	w.ctrls = newManager(w, plane, all.New(all.Config{PodCIDR: scn.Network.PodCIDR}))
 	w.sched = newScheduler(w, plane)
 	w.user = newUser(w, plane)
+	w.outside = newOutside(w)
 	for i, n := range scn.Nodes {
 		h := newHost(w, n, i)
 		w.hosts = append(w.hosts, h)
@@ -136,6 +138,7 @@ func (w *World) Run(j scenarios.Judge) error {
 func (w *World) Start(j scenarios.Judge) {
 	w.judge = j
 	w.user.schedule()
+	w.replayRequests()
 	for _, h := range w.hosts {
 		h.schedulePowerOn()
 	}
