@@ -3,6 +3,8 @@ package scenarios
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -73,23 +75,51 @@ func Record(at time.Duration, q api.Request) (Recorded, error) {
 	return Recorded{at, f}, nil
 }
 
-// WithRecording returns the text of a scenario to whose time line the entries are
-// added and which ends at the given time: what repeats a served run.
-func WithRecording(scenario []byte, entries []Recorded, end time.Duration) ([]byte, error) {
+// WithRecording returns the text of a scenario file that repeats a served run: the
+// scenario with its seed, the entries added to its time line, ending at the given
+// time, to be written into folder dir. Its checks are left out: they judge the
+// scenario as it was.
+func (s *Scenario) WithRecording(dir string, seed uint64, entries []Recorded, end time.Duration) ([]byte, error) {
+	raw, err := os.ReadFile(s.File)
+	if err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
 	var doc map[string]any
-	if err := yaml.Unmarshal(scenario, &doc); err != nil {
+	if err := yaml.Unmarshal(raw, &doc); err != nil {
 		return nil, fmt.Errorf("record: %w", err)
 	}
 	spec, _ := doc["spec"].(map[string]any)
 	if spec == nil {
-		return nil, fmt.Errorf("record: the scenario has no spec")
+		return nil, fmt.Errorf("record: %s has no spec", s.File)
 	}
 	line, _ := spec["timeline"].([]any)
+	for _, e := range line {
+		if step, ok := e.(map[string]any); ok && step["apply"] != nil {
+			step["apply"] = movedPaths(step["apply"], filepath.Dir(s.File), dir)
+		}
+	}
 	for _, e := range entries {
 		line = append(line, map[string]any{"at": e.At.String(), "request": e.request})
 	}
-	spec["timeline"] = line
-	spec["duration"] = end.String()
-	delete(spec, "checks") // they judge the scenario as it was
+	if spec["manifests"] != nil {
+		spec["manifests"] = movedPaths(spec["manifests"], filepath.Dir(s.File), dir)
+	}
+	spec["timeline"], spec["duration"], spec["seed"] = line, end.String(), seed
+	delete(spec, "checks")
 	return yaml.Marshal(doc)
+}
+
+// movedPaths makes file names that were relative to one folder relative to another.
+func movedPaths(v any, from, to string) any {
+	switch v := v.(type) {
+	case string:
+		if moved, err := filepath.Rel(to, filepath.Join(from, v)); err == nil && !filepath.IsAbs(v) {
+			return moved
+		}
+	case []any:
+		for i := range v {
+			v[i] = movedPaths(v[i], from, to)
+		}
+	}
+	return v
 }

@@ -1,8 +1,6 @@
 package world
 
 import (
-	"time"
-
 	corev1 "k8s.io/api/core/v1"
 
 	"seatrial.dev/seatrial/cluster/api"
@@ -25,20 +23,15 @@ func newOutside(w *World) *outside {
 	return o
 }
 
-// The messages of outside.
-const (
-	msgAsked   uint16 = iota + 1 // Ref: func(time.Time, *api.API)
-	msgRequest                   // Ref: *api.Request of a recorded run
-)
+// msgRequest is a request from outside. Ref is the *api.Request to be made again, or
+// nil for one that has just been made.
+const msgRequest uint16 = 1
 
 // Handle implements sim.Actor.
 func (o *outside) Handle(m sim.Msg) {
 	s := o.w.server
-	switch m.Kind {
-	case msgAsked:
-		m.Ref.(func(time.Time, *api.API))(o.w.eng.Date(), s.api)
-	case msgRequest:
-		r := *m.Ref.(*api.Request)
+	if recorded, ok := m.Ref.(*api.Request); ok {
+		r := *recorded
 		if o.w.eng.Recording() {
 			o.w.eng.Describe(r.String(), r.Ref.String(), "")
 		}
@@ -51,12 +44,13 @@ func (o *outside) Handle(m sim.Msg) {
 	s.feed()
 }
 
-// Outside lets f write to the API at the present time. It must be called between
-// two calls of Advance. Reads belong into Peek, which leaves no mark on the run.
-func (w *World) Outside(f func(now time.Time, a *api.API)) {
+// Outside makes the request that was just made of API an event of the run, and lets
+// the cluster see what it wrote. It must be called after each request, between two
+// calls of Advance, so that a recording can repeat the run.
+func (w *World) Outside() {
 	n := w.outside.count
 	w.outside.count++
-	w.eng.AtOrder(w.eng.Now(), sim.RequestOrder+n, w.outside.id, sim.Msg{Kind: msgAsked, Ref: f})
+	w.eng.AtOrder(w.eng.Now(), sim.RequestOrder+n, w.outside.id, sim.Msg{Kind: msgRequest})
 	w.instant(w.eng.Now())
 }
 
