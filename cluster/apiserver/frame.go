@@ -38,6 +38,14 @@ type encodedForm struct {
 	err  error
 }
 
+// drop forgets the bytes, unless they are in use.
+func (e *encodings) drop() {
+	if e.mu.TryLock() {
+		e.forms = nil
+		e.mu.Unlock()
+	}
+}
+
 // get returns a form, and makes it if it is the first to ask.
 func (e *encodings) get(key encodingKey, make func() ([]byte, error)) ([]byte, error) {
 	e.mu.Lock()

@@ -18,10 +18,10 @@ type hub struct {
 // feed is the recent writes of one kind.
 type feed struct {
 	mu     sync.Mutex
-	ring   []*seen // the event with number n is at n modulo the length
+	ring   []*seen // the event with number n is at n modulo the window
 	next   uint64  // number of the next event
-	latest uint64  // resourceVersion of the last event
 	wake   chan struct{}
+	waited bool // someone waits for wake
 	window int
 }
 
@@ -34,7 +34,7 @@ type seen struct {
 func (h *hub) init(window int) {
 	for i := range h.feeds {
 		h.feeds[i].wake = make(chan struct{})
-		h.feeds[i].window = window
+		h.feeds[i].window = max(window, encodedKept+1)
 	}
 }
 
@@ -52,10 +52,18 @@ func (f *feed) put(e store.Event) {
 		f.ring[f.next%uint64(f.window)] = ev
 	}
 	f.next++
-	f.latest = e.RV
-	close(f.wake)
-	f.wake = make(chan struct{})
+	if f.next > encodedKept {
+		f.ring[(f.next-1-encodedKept)%uint64(f.window)].encoded.drop()
+	}
+	if f.waited {
+		close(f.wake)
+		f.wake, f.waited = make(chan struct{}), false
+	}
 }
+
+// encodedKept is for how many events of a kind the bytes are kept; a watcher further
+// behind makes them again.
+const encodedKept = 2048
 
 // place is the number of the next event to come.
 func (f *feed) place() uint64 {
@@ -81,5 +89,6 @@ func (f *feed) take(n uint64, buf []*seen) (got []*seen, next uint64, wake <-cha
 	for got = buf[:0]; n < f.next && len(got) < batchMax; n++ {
 		got = append(got, f.ring[n%uint64(f.window)])
 	}
+	f.waited = f.waited || len(got) == 0
 	return got, n, f.wake, nil
 }

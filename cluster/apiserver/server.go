@@ -68,6 +68,8 @@ type Server struct {
 	docs      documents
 	closed    chan struct{}
 	closeOnce sync.Once
+	epochMu   sync.Mutex
+	epoch     chan struct{} // closed by Reset
 }
 
 // New returns a server for a cluster. The caller must let the cluster call Observe.
@@ -80,7 +82,7 @@ func New(c Cluster, cfg Config) *Server {
 	}
 	limits := cfg.Limits.withDefaults()
 	s := &Server{cluster: c, cfg: cfg, limits: limits, resources: newResources(cfg.Virtual),
-		owners: newOwners(), inFlight: make(chan struct{}, limits.InFlightMax), closed: make(chan struct{})}
+		owners: newOwners(), inFlight: make(chan struct{}, limits.InFlightMax), closed: make(chan struct{}), epoch: make(chan struct{})}
 	s.hub.init(limits.WatchWindow)
 	limitPatches()
 	return s
@@ -88,6 +90,23 @@ func New(c Cluster, cfg Config) *Server {
 
 // Close ends all watches; requests after it get a 503.
 func (s *Server) Close() { s.closeOnce.Do(func() { close(s.closed) }) }
+
+// Reset ends all watches, so that clients list anew: for a world that has been set
+// back to an earlier time, or has lost its state. The world calls it on its own
+// goroutine, before it serves the next Do.
+func (s *Server) Reset() {
+	s.epochMu.Lock()
+	defer s.epochMu.Unlock()
+	close(s.epoch)
+	s.epoch = make(chan struct{})
+}
+
+// ended is closed at the next Reset.
+func (s *Server) ended() <-chan struct{} {
+	s.epochMu.Lock()
+	defer s.epochMu.Unlock()
+	return s.epoch
+}
 
 // Panics is how many requests have panicked so far.
 func (s *Server) Panics() int64 { return s.panics.Load() }

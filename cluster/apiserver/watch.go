@@ -28,7 +28,8 @@ type watcher struct {
 	missed  []*seen        // since the version asked for, to be sent next
 	out     *http.ResponseController
 	key     encodingKey
-	headed  bool // a table's columns have been sent
+	reset   <-chan struct{} // closed when the world was set back
+	headed  bool            // a table's columns have been sent
 }
 
 // watch streams the changes of a kind
@@ -68,7 +69,7 @@ func (c *call) watch() error {
 // begin takes the watch's place in the feed, on the cluster's goroutine, and picks
 // what is to be sent before it.
 func (w *watcher) begin(s *store.Store) error {
-	w.at, w.rv = w.feed.place(), s.RV()
+	w.at, w.rv, w.reset = w.feed.place(), s.RV(), w.c.s.ended()
 	wantsState := w.opts.version == 0
 	if w.opts.initialEvents != nil {
 		wantsState = *w.opts.initialEvents
@@ -142,6 +143,9 @@ func (w *watcher) run() {
 			return
 		case <-w.c.s.closed:
 			return
+		case <-w.reset:
+			w.sendError(apierrors.NewResourceExpired("the cluster was set back to another time"))
+			return
 		}
 	}
 }
@@ -156,6 +160,7 @@ func (w *watcher) pause(end <-chan time.Time) bool {
 	case <-end:
 	case <-w.c.r.Context().Done():
 	case <-w.c.s.closed:
+	case <-w.reset:
 	}
 	return false
 }

@@ -94,6 +94,7 @@ func (c *call) create() error {
 
 // write does one write and passes the API's warnings on.
 func (c *call) write(now time.Time, a *api.API, r api.Request) (kinds.Object, error) {
+	r.Owners = true
 	before := a.Warn
 	a.Warn = c.warn
 	defer func() { a.Warn = before }()
