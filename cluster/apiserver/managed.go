@@ -146,7 +146,9 @@ type creater struct{}
 
 func (creater) New(gvk schema.GroupVersionKind) (runtime.Object, error) {
 	if k, ok := kinds.ByGVK(gvk); ok {
-		return k.Info().New(), nil
+		o := k.Info().New()
+		o.GetObjectKind().SetGroupVersionKind(gvk)
+		return o, nil
 	}
 	return apiScheme.New(gvk)
 }

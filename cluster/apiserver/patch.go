@@ -255,11 +255,15 @@ func (c *call) merge(now time.Time, a *api.API, live kinds.Object, applied *unst
 	if err != nil {
 		return nil, asStatus(err)
 	}
-	o, ok := merged.(kinds.Object)
-	if !ok {
-		return nil, apierrors.NewInternalError(fmt.Errorf("the merged object is a %T", merged))
+	o := c.res.kind.Info().New()
+	switch m := merged.(type) {
+	case *unstructured.Unstructured:
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(m.Object, o); err != nil {
+			return nil, apierrors.NewBadRequest(err.Error())
+		}
+	case kinds.Object: // nothing changes: a copy of the live object
+		o = m
 	}
-	o = kinds.Clone(o)
 	o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
 	kinds.Default(o)
 	c.s.owners.stamp(o, live, now)
