@@ -26,7 +26,7 @@ func (a *API) patch(now time.Time, r Request) (kinds.Object, error) {
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
-	after, err := patched(r, before)
+	after, err := Patched(r.Ref, r.PatchType, before, r.Patch, r.Ref.Kind.Info().New())
 	if err != nil {
 		return nil, err
 	}
@@ -42,32 +42,35 @@ func (a *API) patch(now time.Time, r Request) (kinds.Object, error) {
 	return a.update(now, r)
 }
 
-func patched(r Request, before []byte) ([]byte, error) {
-	switch r.PatchType {
+// Patched applies a JSON, merge or strategic merge patch to the JSON of an object.
+// schema is an empty value of the object's Go type, which says how a strategic merge
+// treats lists. The error is an *errors.StatusError.
+func Patched(ref kinds.Ref, t types.PatchType, before, patch []byte, schema any) ([]byte, error) {
+	switch t {
 	case types.JSONPatchType:
-		p, err := jsonpatch.DecodePatch(r.Patch)
+		p, err := jsonpatch.DecodePatch(patch)
 		if err != nil {
 			return nil, apierrors.NewBadRequest(err.Error())
 		}
 		after, err := p.Apply(before)
 		if err != nil {
-			return nil, apierrors.NewGenericServerResponse(422, "patch", resource(r.Ref.Kind), r.Ref.Name, err.Error(), 0, false)
+			return nil, apierrors.NewGenericServerResponse(422, "patch", resource(ref.Kind), ref.Name, err.Error(), 0, false)
 		}
 		return after, nil
 	case types.MergePatchType:
-		after, err := jsonpatch.MergePatch(before, r.Patch)
+		after, err := jsonpatch.MergePatch(before, patch)
 		if err != nil {
 			return nil, apierrors.NewBadRequest(err.Error())
 		}
 		return after, nil
 	case types.StrategicMergePatchType:
-		after, err := strategicpatch.StrategicMergePatch(before, r.Patch, r.Ref.Kind.Info().New())
+		after, err := strategicpatch.StrategicMergePatch(before, patch, schema)
 		if err != nil {
 			return nil, apierrors.NewBadRequest(err.Error())
 		}
 		return after, nil
 	}
-	return nil, apierrors.NewGenericServerResponse(415, "patch", resource(r.Ref.Kind), r.Ref.Name, "the body of the request was in an unknown format: "+string(r.PatchType), 0, false)
+	return nil, apierrors.NewGenericServerResponse(415, "patch", resource(ref.Kind), ref.Name, "the body of the request was in an unknown format: "+string(t), 0, false)
 }
 
 // scale sets the replicas of a workload, as the scale subresource does.

@@ -54,6 +54,7 @@ type Request struct {
 	Grace       int64     // delete, eviction: seconds, or GraceDefault
 	Propagation metav1.DeletionPropagation
 	DryRun      bool // check and answer, store nothing
+	Owners      bool // store the object's managedFields; else those that are stored stay
 }
 
 // Create stores a new object. An empty name with a generateName gets a suffix.

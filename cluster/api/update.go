@@ -20,6 +20,12 @@ func (a *API) update(now time.Time, r Request) (kinds.Object, error) {
 		return a.updateStatus(r, old)
 	case r.Subresource == SubFinalize:
 		return a.finalize(r, old)
+	case r.Subresource == SubEphemeral || r.Subresource == SubResize:
+		pod, ok := old.(*corev1.Pod)
+		if !ok {
+			return nil, apierrors.NewMethodNotSupported(resource(r.Ref.Kind), "update "+r.Subresource)
+		}
+		return a.updatePodPart(r, pod)
 	}
 	return a.updateObject(now, r, old)
 }
@@ -30,6 +36,9 @@ func (a *API) updateStatus(r Request, old kinds.Object) (kinds.Object, error) {
 	}
 	o := shallow(old)
 	copyStatus(o, r.Object)
+	if r.Owners {
+		o.SetManagedFields(r.Object.GetManagedFields())
+	}
 	if old, ok := old.(*corev1.Pod); ok {
 		o := any(o).(*corev1.Pod)
 		if o.Status.QOSClass == "" {
@@ -49,6 +58,9 @@ func (a *API) updateStatus(r Request, old kinds.Object) (kinds.Object, error) {
 func (a *API) updateObject(now time.Time, r Request, old kinds.Object) (kinds.Object, error) {
 	o := r.Object
 	keepMeta(o, old)
+	if !r.Owners {
+		o.SetManagedFields(old.GetManagedFields())
+	}
 	if r.Ref.Kind.Info().Status {
 		copyStatus(o, old)
 	}
@@ -117,6 +129,9 @@ func (a *API) finalize(r Request, old kinds.Object) (kinds.Object, error) {
 		return nil, apierrors.NewMethodNotSupported(resource(r.Ref.Kind), "update finalize")
 	}
 	ns := shallow(was)
+	if r.Owners {
+		ns.ManagedFields = r.Object.GetManagedFields()
+	}
 	ns.Spec.Finalizers = r.Object.(*corev1.Namespace).Spec.Finalizers
 	if gone(ns) && !r.DryRun {
 		return a.remove(r.Ref, ns)

@@ -1,0 +1,5 @@
+package apiserver
+
+import "seatrial.dev/seatrial/cluster/kinds"
+
+func (c *call) adviseOn(o kinds.Object) {}

@@ -1,0 +1,86 @@
+package apiserver
+
+import (
+	"sync"
+	"time"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+)
+
+// Limits bound what a client can ask of a server.
+type Limits struct {
+	BodyBytesMax    int64         // of a request's body: 413 beyond
+	BodyDepthMax    int           // objects and lists inside each other in a body: 400 beyond
+	HeaderBytesMax  int           // of a request's headers: 431 beyond
+	HeaderTimeout   time.Duration // for the headers to arrive
+	IdleTimeout     time.Duration // of a connection without a request
+	RequestTimeout  time.Duration // of a request that is not a watch: 504 beyond
+	InFlightMax     int           // requests at a time, watches and logs apart: 429 beyond
+	WatchersMax     int64         // watches at a time: 429 beyond
+	WatchWindow     int           // writes of a kind that a watcher may be behind before it is closed
+	WatchTimeoutMin time.Duration // of a watch that asks for none; up to twice as long
+	BookmarkEvery   time.Duration // of real time, where a watch asks for bookmarks
+	FlushEvery      time.Duration // a watch that has just written waits this long for more
+	PageMax         int64         // objects in a page of a list; a larger limit is cut
+	PatchOpsMax     int           // operations of a JSON patch: 413 beyond
+	SelectorMax     int           // bytes of a label or field selector: 400 beyond
+	ApplyTries      int           // times a write is tried again that met another
+}
+
+// DefaultLimits are Kubernetes' own where it has them.
+func DefaultLimits() Limits {
+	return Limits{
+		BodyBytesMax:    3 << 20,
+		BodyDepthMax:    512,
+		HeaderBytesMax:  1 << 20,
+		HeaderTimeout:   32 * time.Second,
+		IdleTimeout:     90 * time.Second,
+		RequestTimeout:  time.Minute,
+		InFlightMax:     600,
+		WatchersMax:     20_000,
+		WatchWindow:     1 << 15,
+		WatchTimeoutMin: 30 * time.Minute,
+		BookmarkEvery:   time.Minute,
+		FlushEvery:      10 * time.Millisecond,
+		PageMax:         500_000,
+		PatchOpsMax:     10_000,
+		SelectorMax:     64 << 10,
+		ApplyTries:      5,
+	}
+}
+
+func (l Limits) withDefaults() Limits {
+	d := DefaultLimits()
+	orDefault(&l.BodyBytesMax, d.BodyBytesMax)
+	orDefault(&l.BodyDepthMax, d.BodyDepthMax)
+	orDefault(&l.HeaderBytesMax, d.HeaderBytesMax)
+	orDefault(&l.HeaderTimeout, d.HeaderTimeout)
+	orDefault(&l.IdleTimeout, d.IdleTimeout)
+	orDefault(&l.RequestTimeout, d.RequestTimeout)
+	orDefault(&l.InFlightMax, d.InFlightMax)
+	orDefault(&l.WatchersMax, d.WatchersMax)
+	orDefault(&l.WatchWindow, d.WatchWindow)
+	orDefault(&l.WatchTimeoutMin, d.WatchTimeoutMin)
+	orDefault(&l.BookmarkEvery, d.BookmarkEvery)
+	orDefault(&l.FlushEvery, d.FlushEvery)
+	orDefault(&l.PageMax, d.PageMax)
+	orDefault(&l.PatchOpsMax, d.PatchOpsMax)
+	orDefault(&l.SelectorMax, d.SelectorMax)
+	orDefault(&l.ApplyTries, d.ApplyTries)
+	return l
+}
+
+func orDefault[T comparable](at *T, value T) {
+	if *at == *new(T) {
+		*at = value
+	}
+}
+
+// patchCopyMax is how many bytes the copies of one JSON patch may add up to.
+const patchCopyMax = 3 << 20
+
+var patchLimit sync.Once
+
+// limitPatches bounds what a JSON patch can grow to, which the library keeps in a
+// variable for the process.
+func limitPatches() { patchLimit.Do(func() { jsonpatch.AccumulatedCopySizeLimit = patchCopyMax }) }
