@@ -34,6 +34,8 @@ type API struct {
 	ips   *addresses
 	ports *ports
 	notes notebook
+	// Warn receives what Kubernetes would send in a Warning header; may be nil.
+	Warn func(string)
 	// Tap is shown every request before it is carried out, for a recording; may be
 	// nil. It must not keep the request's object, which the API goes on to change.
 	Tap func(now time.Time, r Request)
