@@ -92,17 +92,31 @@ func (s *Scenario) WithRecording(dir string, seed uint64, entries []Recorded, en
 	if spec == nil {
 		return nil, fmt.Errorf("record: %s has no spec", s.File)
 	}
-	line, _ := spec["timeline"].([]any)
-	for _, e := range line {
-		if step, ok := e.(map[string]any); ok && step["apply"] != nil {
-			step["apply"] = movedPaths(step["apply"], filepath.Dir(s.File), dir)
+	from, err := filepath.Abs(filepath.Dir(s.File))
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	var line []any
+	old, _ := spec["timeline"].([]any)
+	for _, e := range old {
+		step, _ := e.(map[string]any)
+		at, _ := step["at"].(string)
+		if d, err := parseDuration(at); err != nil || d > end {
+			continue // it had not come
 		}
+		if step["apply"] != nil {
+			step["apply"] = movedPaths(step["apply"], from, dir)
+		}
+		line = append(line, e)
 	}
 	for _, e := range entries {
 		line = append(line, map[string]any{"at": e.At.String(), "request": e.request})
 	}
 	if spec["manifests"] != nil {
-		spec["manifests"] = movedPaths(spec["manifests"], filepath.Dir(s.File), dir)
+		spec["manifests"] = movedPaths(spec["manifests"], from, dir)
 	}
 	spec["timeline"], spec["duration"], spec["seed"] = line, end.String(), seed
 	delete(spec, "checks")
