@@ -34,6 +34,7 @@ type fileMeta struct {
 type fileSpec struct {
 	Seed      uint64      `json:"seed"`
 	Duration  duration    `json:"duration"`
+	Start     *date       `json:"start"`
 	Cluster   fileCluster `json:"cluster"`
 	Manifests []any       `json:"manifests"`
 	Images    []fileImage `json:"images"`
@@ -219,6 +220,18 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("want a duration of 0 or more")
 	}
 	return days + v, nil
+}
+
+// date is a calendar time.
+type date struct{ time.Time }
+
+func (d *date) UnmarshalJSON(b []byte) error {
+	t, err := time.Parse(time.RFC3339, strings.Trim(string(b), `"`))
+	if err != nil {
+		return fmt.Errorf("want a date such as 2026-01-01T00:00:00Z")
+	}
+	d.Time = t
+	return nil
 }
 
 // quantity is an amount as Kubernetes writes it ("4", "500m", "8Gi").

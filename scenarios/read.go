@@ -157,6 +157,9 @@ func (r *reader) read() {
 	case scn.Duration > durationMax:
 		r.fail("spec.duration", "may not be longer than %v", durationMax)
 	}
+	if in.Spec.Start != nil {
+		scn.Start = in.Spec.Start.Time
+	}
 	r.network()
 	r.nodes()
 	r.podNetwork()

@@ -119,6 +119,9 @@ func (s *Scenario) WithRecording(dir string, seed uint64, entries []Recorded, en
 		spec["manifests"] = movedPaths(spec["manifests"], from, dir)
 	}
 	spec["timeline"], spec["duration"], spec["seed"] = line, end.String(), seed
+	if !s.Start.IsZero() {
+		spec["start"] = s.Start.Format(time.RFC3339)
+	}
 	delete(spec, "checks")
 	return yaml.Marshal(doc)
 }

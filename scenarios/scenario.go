@@ -18,6 +18,7 @@ type Scenario struct {
 	Description string
 	Seed        uint64
 	Duration    time.Duration // virtual time at which the run ends
+	Start       time.Time     // calendar time at which it starts; zero is the world's own
 	Network     Network
 	Nodes       []*corev1.Node // with labels, taints and capacity as their agents register them
 	Objects     []kinds.Object // manifests in the order in which they are applied, defaults not filled in

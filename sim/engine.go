@@ -11,8 +11,8 @@ import (
 // Time is virtual time since the start of a run, in nanoseconds.
 type Time = time.Duration
 
-// Epoch is the calendar time at which every run starts.
-var Epoch = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+// Epoch is the calendar time at which a run starts that names no other.
+func Epoch() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
 // ActorID is an actor's number in its engine, from 1 in the order of registration.
 type ActorID uint32
@@ -44,6 +44,7 @@ const instantMax = 20_000_000
 // Engine runs events in virtual time.
 type Engine struct {
 	now     Time
+	epoch   time.Time
 	seq     uint64
 	cause   uint64 // sequence number of the event being handled
 	handled uint64
@@ -75,7 +76,7 @@ type slot struct {
 
 // New returns an engine at time 0 whose random streams derive from seed.
 func New(seed uint64) *Engine {
-	e := &Engine{seed: seed, hash: newHash(seed)}
+	e := &Engine{seed: seed, hash: newHash(seed), epoch: Epoch()}
 	e.actors = make([]registered, 1)
 	return e
 }
@@ -97,7 +98,17 @@ func (e *Engine) Seed() uint64 { return e.seed }
 func (e *Engine) Now() Time { return e.now }
 
 // Date is the virtual time as calendar time.
-func (e *Engine) Date() time.Time { return Epoch.Add(e.now) }
+func (e *Engine) Date() time.Time { return e.epoch.Add(e.now) }
+
+// DateOf is a virtual time as calendar time, and SinceStart the reverse.
+func (e *Engine) DateOf(t Time) time.Time { return e.epoch.Add(t) }
+
+// SinceStart is a calendar time as virtual time.
+func (e *Engine) SinceStart(date time.Time) Time { return date.Sub(e.epoch) }
+
+// StartAt sets the calendar time at which the run starts. It is no part of the
+// run's hash: dates are shown and compared, but every decision is by differences.
+func (e *Engine) StartAt(epoch time.Time) { e.epoch = epoch.UTC() }
 
 // Cause is the sequence number of the event being handled, 0 outside of any.
 func (e *Engine) Cause() uint64 { return e.cause }

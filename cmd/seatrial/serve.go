@@ -15,6 +15,7 @@ import (
 
 	"seatrial.dev/seatrial/cluster/apiserver"
 	"seatrial.dev/seatrial/cluster/store"
+	"seatrial.dev/seatrial/scenarios"
 	"seatrial.dev/seatrial/sim/serve"
 )
 
@@ -24,6 +25,7 @@ type serveFlags struct {
 	speed      string
 	seed       uint64
 	record     string
+	start      string
 }
 
 func serveCommand() *cobra.Command {
@@ -48,6 +50,7 @@ It listens on the loopback interface and lets whoever reaches it do everything. 
 	c.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "write a kubeconfig for this cluster to this file")
 	c.Flags().StringVar(&f.speed, "speed", "1", "of the clock: paused, max, or virtual seconds to a second")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the run, instead of the scenario's")
+	c.Flags().StringVar(&f.start, "start", "", "calendar time at which the run starts (2026-01-01T00:00:00Z); by default the scenario's, or now")
 	c.Flags().StringVar(&f.record, "record", "", "write the run to this file, as a scenario that repeats it")
 	return c
 }
@@ -67,6 +70,23 @@ func parseSpeed(s string) (float64, error) {
 	return n, nil
 }
 
+// startOf is the calendar time at which a served run starts. Programs such as
+// kubectl describe work out ages from their own clock, so that of the cluster begins
+// with it.
+func startOf(scn *scenarios.Scenario, flag string) (time.Time, error) {
+	if flag != "" {
+		t, err := time.Parse(time.RFC3339, flag)
+		if err != nil {
+			return t, fmt.Errorf("--start %q: want a date such as 2026-01-01T00:00:00Z", flag)
+		}
+		return t, nil
+	}
+	if !scn.Start.IsZero() {
+		return scn.Start, nil
+	}
+	return time.Now().UTC().Truncate(time.Second), nil
+}
+
 func serveScenario(c *cobra.Command, file string, f serveFlags) error {
 	speed, err := parseSpeed(f.speed)
 	if err != nil {
@@ -75,6 +95,9 @@ func serveScenario(c *cobra.Command, file string, f serveFlags) error {
 	scn, err := readScenario(file)
 	if err != nil {
 		return err
+	}
+	if scn.Start, err = startOf(scn, f.start); err != nil {
+		return status{exitInput, err}
 	}
 	seed := scn.Seed
 	if c.Flags().Changed("seed") {

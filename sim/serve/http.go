@@ -93,15 +93,15 @@ func (c *Cluster) Logs(ctx context.Context, pod *corev1.Pod, opts *corev1.PodLog
 		if found = ok; !ok {
 			return
 		}
-		now := c.w.Engine().Date()
-		from := time.Time{}
+		eng := c.w.Engine()
+		from := time.Duration(0)
 		if opts.SinceSeconds != nil {
-			from = now.Add(-time.Duration(*opts.SinceSeconds) * time.Second)
+			from = eng.Now() - time.Duration(*opts.SinceSeconds)*time.Second
 		}
 		if opts.SinceTime != nil {
-			from = opts.SinceTime.Time
+			from = eng.SinceStart(opts.SinceTime.Time)
 		}
-		for len(lines) > 0 && lines[0].At.Before(from) {
+		for len(lines) > 0 && lines[0].At < from {
 			lines = lines[1:]
 		}
 		if n := opts.TailLines; n != nil && int64(len(lines)) > *n {
@@ -109,7 +109,7 @@ func (c *Cluster) Logs(ctx context.Context, pod *corev1.Pod, opts *corev1.PodLog
 		}
 		for _, l := range lines {
 			if opts.Timestamps {
-				b.WriteString(l.At.Format(time.RFC3339Nano) + " ")
+				b.WriteString(eng.DateOf(l.At).Format(time.RFC3339Nano) + " ")
 			}
 			b.WriteString(l.Text + "\n")
 		}

@@ -268,7 +268,7 @@ func (h *host) do(e nodeagent.Effect) {
 		h.w.eng.Cancel(h.alarm)
 		h.alarm = sim.Timer{}
 		if !e.At.IsZero() {
-			at := max(e.At.Sub(sim.Epoch), h.w.eng.Now())
+			at := max(h.w.eng.SinceStart(e.At), h.w.eng.Now())
 			h.alarm = h.w.eng.At(at, h.id, sim.Msg{Kind: msgWoken, B: h.boots})
 		}
 	default:

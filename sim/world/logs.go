@@ -1,6 +1,7 @@
 package world
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"seatrial.dev/seatrial/scenarios"
-	"seatrial.dev/seatrial/sim"
 )
 
 // logLinesMax bounds the lines of one run of a container that are kept, as a
@@ -18,7 +18,7 @@ const logLinesMax = 10_000
 
 // LogLine is one line that a container wrote.
 type LogLine struct {
-	At   time.Time
+	At   time.Duration // virtual time
 	Text string
 }
 
@@ -52,7 +52,7 @@ func (l *life) lines(now time.Duration) []LogLine {
 	var out []LogLine
 	add := func(at time.Duration, format string, n int) {
 		text := strings.ReplaceAll(format, "{n}", fmt.Sprint(n))
-		out = append(out, LogLine{sim.Epoch.Add(at), text})
+		out = append(out, LogLine{at, text})
 	}
 	if len(l.image.Logs) == 0 {
 		add(l.start, "started", 0)
@@ -73,7 +73,7 @@ func (l *life) lines(now time.Duration) []LogLine {
 	if l.end > 0 && l.end <= now && len(l.image.Logs) == 0 {
 		add(l.end, fmt.Sprintf("exited with code %d", l.exit), 0)
 	}
-	slices.SortStableFunc(out, func(a, b LogLine) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(out, func(a, b LogLine) int { return cmp.Compare(a.At, b.At) })
 	return out[max(0, len(out)-logLinesMax):]
 }
 

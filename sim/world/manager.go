@@ -135,7 +135,7 @@ func (d *driver) kick() {
 	at, ok := d.queue.Next()
 	if ok && d.busy < reconcilers && !at.Equal(d.timeAt) { // the end of a turn comes here again
 		eng.Cancel(d.timer)
-		d.timer = eng.At(max(at.Sub(sim.Epoch), eng.Now()), d.id, sim.Msg{Kind: msgDue})
+		d.timer = eng.At(max(eng.SinceStart(at), eng.Now()), d.id, sim.Msg{Kind: msgDue})
 		d.timeAt = at
 	}
 }

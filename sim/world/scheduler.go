@@ -153,7 +153,7 @@ func (s *scheduler) kick() {
 	at, ok := s.queue.Next()
 	if ok && s.deciding == nil && !at.Equal(s.timeAt) { // a decision under way ends here again
 		eng.Cancel(s.timer)
-		s.timer = eng.At(max(at.Sub(sim.Epoch), eng.Now()), s.id, sim.Msg{Kind: msgDue})
+		s.timer = eng.At(max(eng.SinceStart(at), eng.Now()), s.id, sim.Msg{Kind: msgDue})
 		s.timeAt = at
 	}
 }

@@ -71,6 +71,9 @@ type World struct {
 // New builds the cluster of a scenario. seed overrides the scenario's.
 func New(scn *scenarios.Scenario, seed uint64) (*World, error) {
 	w := &World{scn: scn, timing: DefaultTiming(), eng: sim.New(seed), byNode: map[string]*host{}}
+	if !scn.Start.IsZero() {
+		w.eng.StartAt(scn.Start)
+	}
 	latency := netsim.DefaultLatency()
 	latency.SameZone, latency.CrossZone = scn.Network.LatencySameZone, scn.Network.LatencyCrossZone
 	w.net = netsim.New(latency)
