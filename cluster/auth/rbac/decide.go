@@ -65,7 +65,10 @@ func (x *Index) grants(u *auth.User, namespace string) iter.Seq[*grant] {
 func (x *Index) missing(u *auth.User, namespace string) string {
 	var names []string
 	for g := range x.grants(u, namespace) {
-		if name := g.role.id.String() + " not found"; !g.role.exists && !slices.Contains(names, name) {
+		if g.role.exists {
+			continue
+		}
+		if name := g.role.id.String() + " not found"; !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
