@@ -3,6 +3,8 @@ package auth
 import (
 	"slices"
 	"strings"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
 )
 
 // User is who sends a request. It is read only once it has been made: slices and
@@ -33,6 +35,18 @@ const CredentialID = "authentication.kubernetes.io/credential-id"
 
 // In says whether the user is in a group.
 func (u *User) In(group string) bool { return slices.Contains(u.Groups, group) }
+
+// Info is the user as objects write it.
+func (u *User) Info() authenticationv1.UserInfo {
+	i := authenticationv1.UserInfo{Username: u.Name, UID: u.UID, Groups: u.Groups}
+	if len(u.Extra) > 0 {
+		i.Extra = map[string]authenticationv1.ExtraValue{}
+		for k, v := range u.Extra {
+			i.Extra[k] = v
+		}
+	}
+	return i
+}
 
 // ServiceAccount is the user that a service account acts as: its name and its
 // groups.
