@@ -21,6 +21,7 @@
 //	nodeauth        what a node may read: the objects of its own pods
 //	review          SubjectAccessReview and its kin
 //	audit           one line of JSON a request
+//	auditfile       the files that it is kept in
 //
 // It is neither HTTP nor TLS: whoever serves takes the credentials off the
 // connection, and turns a refusal into an answer. It decides nothing by the
