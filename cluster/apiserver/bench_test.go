@@ -212,4 +212,3 @@ func readDelays(r io.Reader, start time.Time, total int) []time.Duration {
 	}
 	return out
 }
-

@@ -203,10 +203,11 @@ func (c *call) decodeJSON(body []byte, want schema.GroupVersionKind) (runtime.Ob
 }
 
 func undecodable(err error, got *schema.GroupVersionKind, want schema.GroupVersionKind) error {
+	text, _, _ := strings.Cut(err.Error(), " in scheme ") // which is a line of our source
 	if got != nil && got.Kind != "" {
-		return apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v", got.Kind, got.Version, want.Kind, err))
+		return apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v", got.Kind, got.Version, want.Kind, text))
 	}
-	return apierrors.NewBadRequest(fmt.Sprintf("the object provided is unrecognized (must be of type %s): %v", want.Kind, err))
+	return apierrors.NewBadRequest(fmt.Sprintf("the object provided is unrecognized (must be of type %s): %s", want.Kind, text))
 }
 
 func wrongType(got, want schema.GroupVersionKind) error {
