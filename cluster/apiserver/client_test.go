@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -194,8 +193,10 @@ func TestPager(t *testing.T) {
 		c.must(t, api.Create(pod(fmt.Sprintf("p-%02d", i))))
 	}
 	pods := clients(t, c.serve(t).URL, mediaProto).CoreV1().Pods("")
+	pages := 0
 	p := pager.New(pager.SimplePageFunc(func(o metav1.ListOptions) (runtime.Object, error) {
-		c.must(t, api.Create(pod(fmt.Sprintf("p-%02d-later-%s", time.Now().UnixNano()%90, strings.ToLower(fmt.Sprint(len(o.Continue)))))))
+		pages++ // something new before each page, somewhere in the list
+		c.must(t, api.Create(pod(fmt.Sprintf("p-%02d-later-%d", pages*7%90, pages))))
 		return pods.List(context.Background(), o)
 	}))
 	p.PageSize = 10

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -70,6 +71,8 @@ func (c *call) readBody() ([]byte, error) {
 	if c.r.ContentLength > limit {
 		return nil, bodyTooLarge(limit)
 	}
+	_ = c.conn.SetReadDeadline(time.Now().Add(c.s.limits.BodyTimeout))
+	defer func() { _ = c.conn.SetReadDeadline(time.Time{}) }()
 	var b bytes.Buffer
 	if n := c.r.ContentLength; n > 0 {
 		b.Grow(int(n) + bytes.MinRead)

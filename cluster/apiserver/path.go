@@ -19,6 +19,7 @@ type call struct {
 	s     *Server
 	w     http.ResponseWriter
 	r     *http.Request
+	conn  *http.ResponseController
 	user  User
 	now   time.Time // of the cluster, at the latest do
 	query url.Values

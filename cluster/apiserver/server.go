@@ -119,7 +119,9 @@ func (s *Server) HTTPServer() *http.Server {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{s: s, w: w, r: r}
+	c := &call{s: s, w: w, r: r, conn: http.NewResponseController(w)}
+	c.deadline()
+	defer func() { _ = c.conn.SetWriteDeadline(time.Time{}) }() // the next request's connection
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -146,6 +148,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := c.serve(); err != nil {
 		c.fail(err)
 	}
+}
+
+// deadline gives the client a time for what is written next. A connection that is
+// none, as in a test, has no deadlines.
+func (c *call) deadline() {
+	_ = c.conn.SetWriteDeadline(time.Now().Add(c.s.limits.RequestTimeout + c.s.limits.WriteTimeout))
 }
 
 // serve finds out who asks for what, whether he may, and lets it be done.
