@@ -20,6 +20,7 @@ func (Cut) action()      {}
 func (Heal) action()     {}
 func (Cordon) action()   {}
 func (Drain) action()    {}
+func (Request) action()  {}
 
 func (a Apply) String() string {
 	names := make([]string, len(a.Objects))

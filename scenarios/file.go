@@ -34,6 +34,7 @@ type fileMeta struct {
 type fileSpec struct {
 	Seed      uint64      `json:"seed"`
 	Duration  duration    `json:"duration"`
+	Start     *date       `json:"start"`
 	Cluster   fileCluster `json:"cluster"`
 	Manifests []any       `json:"manifests"`
 	Images    []fileImage `json:"images"`
@@ -82,6 +83,13 @@ type fileImage struct {
 	PullError      string      `json:"pullError"`
 	StartError     string      `json:"startError"`
 	Memory         *fileMemory `json:"memory"`
+	Logs           []fileLog   `json:"logs"`
+}
+
+type fileLog struct {
+	At    duration `json:"at"`
+	Every duration `json:"every"`
+	Line  string   `json:"line"`
 }
 
 type fileMemory struct {
@@ -108,6 +116,23 @@ type fileEntry struct {
 	Cordon   *fileNode     `json:"cordon"`
 	Uncordon *fileNode     `json:"uncordon"`
 	Drain    *fileDrain    `json:"drain"`
+	Request  *fileRequest  `json:"request"`
+}
+
+// fileRequest is a write as a recording keeps it.
+type fileRequest struct {
+	Verb               string `json:"verb"`
+	Object             string `json:"object"`
+	Subresource        string `json:"subresource,omitempty"`
+	Body               any    `json:"body,omitempty"`
+	PatchType          string `json:"patchType,omitempty"`
+	Patch              string `json:"patch,omitempty"`
+	Node               string `json:"node,omitempty"`
+	Replicas           int32  `json:"replicas,omitempty"`
+	UID                string `json:"uid,omitempty"`
+	ResourceVersion    string `json:"resourceVersion,omitempty"`
+	GracePeriodSeconds *int64 `json:"gracePeriodSeconds,omitempty"`
+	Propagation        string `json:"propagation,omitempty"`
 }
 
 type fileNode struct {
@@ -195,6 +220,18 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("want a duration of 0 or more")
 	}
 	return days + v, nil
+}
+
+// date is a calendar time.
+type date struct{ time.Time }
+
+func (d *date) UnmarshalJSON(b []byte) error {
+	t, err := time.Parse(time.RFC3339, strings.Trim(string(b), `"`))
+	if err != nil {
+		return fmt.Errorf("want a date such as 2026-01-01T00:00:00Z")
+	}
+	d.Time = t
+	return nil
 }
 
 // quantity is an amount as Kubernetes writes it ("4", "500m", "8Gi").

@@ -157,6 +157,9 @@ func (r *reader) read() {
 	case scn.Duration > durationMax:
 		r.fail("spec.duration", "may not be longer than %v", durationMax)
 	}
+	if in.Spec.Start != nil {
+		scn.Start = in.Spec.Start.Time
+	}
 	r.network()
 	r.nodes()
 	r.podNetwork()
@@ -354,6 +357,12 @@ func (r *reader) images() {
 		}
 		if f.ExitCode != 0 && f.RunFor == 0 {
 			r.fail(at+".exitCode", "needs runFor: an image without it runs until it is stopped")
+		}
+		for j, l := range f.Logs {
+			if l.Line == "" {
+				r.fail(fmt.Sprintf("%s.logs[%d].line", at, j), "is required")
+			}
+			m.Logs = append(m.Logs, LogRule{time.Duration(l.At), time.Duration(l.Every), l.Line})
 		}
 		r.scn.Images = append(r.scn.Images, m)
 	}

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/kinds"
 )
 
@@ -17,6 +18,7 @@ type Scenario struct {
 	Description string
 	Seed        uint64
 	Duration    time.Duration // virtual time at which the run ends
+	Start       time.Time     // calendar time at which it starts; zero is the world's own
 	Network     Network
 	Nodes       []*corev1.Node // with labels, taints and capacity as their agents register them
 	Objects     []kinds.Object // manifests in the order in which they are applied, defaults not filled in
@@ -50,6 +52,14 @@ type Image struct {
 	StartError     string        // every start fails with this message
 	MemoryStart    int64         // bytes
 	MemoryGrowth   int64         // bytes a minute; past the container's limit it is OOM-killed
+	Logs           []LogRule     // what it writes; without a rule it tells its start and its end
+}
+
+// LogRule is a line that a container writes once, or again and again.
+type LogRule struct {
+	At    time.Duration // since the container's start
+	Every time.Duration // 0: once
+	Line  string        // {n} stands for how often it was written before
 }
 
 // Step is one entry of the time line.
@@ -137,6 +147,10 @@ type (
 		IgnoreDaemonSets bool
 		Grace            int64 // seconds; -1 is the pods' own
 	}
+
+	// Request is a write of a recorded run: it is made as it was then, and so is its
+	// refusal, if it was refused.
+	Request struct{ api.Request }
 )
 
 // ControlPlane is the name of the party that runs the API server, the controllers

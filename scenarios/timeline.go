@@ -17,7 +17,7 @@ import (
 
 // verbs are the fields of a time line entry of which one must be given.
 var verbs = []string{"apply", "delete", "patch", "scale", "setImage", "crash", "restart", "freeze", "thaw",
-	"cut", "heal", "cordon", "uncordon", "drain"}
+	"cut", "heal", "cordon", "uncordon", "drain", "request"}
 
 func (r *reader) timeline() {
 	for i, e := range r.in.Spec.Timeline {
@@ -124,6 +124,8 @@ func (r *reader) action(at, verb string, e fileEntry) Action {
 		}
 		from, to := r.links(at, e.Heal)
 		return Heal{from, to, e.Heal.OneWay}
+	case "request":
+		return r.request(at, e.Request)
 	case "drain":
 		d := Drain{Node: r.node(at, e.Drain.Node), IgnoreDaemonSets: true, Grace: api.GraceDefault}
 		if e.Drain.IgnoreDaemonSets != nil {

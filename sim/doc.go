@@ -13,5 +13,5 @@
 // set; recording changes neither the order of events nor the hash.
 //
 // Vocabulary: Time is virtual time since the start of the run; Epoch is the
-// calendar time at which every run starts.
+// calendar time at which a run starts, unless it is told another.
 package sim

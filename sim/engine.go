@@ -11,8 +11,8 @@ import (
 // Time is virtual time since the start of a run, in nanoseconds.
 type Time = time.Duration
 
-// Epoch is the calendar time at which every run starts.
-var Epoch = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+// Epoch is the calendar time at which a run starts that names no other.
+func Epoch() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
 // ActorID is an actor's number in its engine, from 1 in the order of registration.
 type ActorID uint32
@@ -37,12 +37,18 @@ type Timer struct {
 	gen  uint32
 }
 
+// instantMax is how many events may be handled without time passing: more than that
+// is an actor that keeps calling itself.
+const instantMax = 20_000_000
+
 // Engine runs events in virtual time.
 type Engine struct {
 	now     Time
+	epoch   time.Time
 	seq     uint64
 	cause   uint64 // sequence number of the event being handled
 	handled uint64
+	instant uint64 // handled when the present virtual time began
 	hash    Hash
 	heap    heap
 	slots   []slot
@@ -70,7 +76,7 @@ type slot struct {
 
 // New returns an engine at time 0 whose random streams derive from seed.
 func New(seed uint64) *Engine {
-	e := &Engine{seed: seed, hash: newHash(seed)}
+	e := &Engine{seed: seed, hash: newHash(seed), epoch: Epoch()}
 	e.actors = make([]registered, 1)
 	return e
 }
@@ -92,7 +98,17 @@ func (e *Engine) Seed() uint64 { return e.seed }
 func (e *Engine) Now() Time { return e.now }
 
 // Date is the virtual time as calendar time.
-func (e *Engine) Date() time.Time { return Epoch.Add(e.now) }
+func (e *Engine) Date() time.Time { return e.epoch.Add(e.now) }
+
+// DateOf is a virtual time as calendar time, and SinceStart the reverse.
+func (e *Engine) DateOf(t Time) time.Time { return e.epoch.Add(t) }
+
+// SinceStart is a calendar time as virtual time.
+func (e *Engine) SinceStart(date time.Time) Time { return date.Sub(e.epoch) }
+
+// StartAt sets the calendar time at which the run starts. It is no part of the
+// run's hash: dates are shown and compared, but every decision is by differences.
+func (e *Engine) StartAt(epoch time.Time) { e.epoch = epoch.UTC() }
 
 // Cause is the sequence number of the event being handled, 0 outside of any.
 func (e *Engine) Cause() uint64 { return e.cause }
@@ -120,12 +136,35 @@ func (e *Engine) Stream(purpose string) *rand.Rand {
 // cause is the event being handled.
 func (e *Engine) At(t Time, to ActorID, m Msg) Timer { return e.AtBecause(t, to, m, e.cause) }
 
+// Orders are sequence numbers for events from outside the run, such as the steps of
+// a scenario or what a person asks of a served cluster: they do not use up the
+// engine's own numbers, so an event from outside shifts no other, and at their time
+// they come after all others. StepOrder and RequestOrder are the first of each sort.
+const (
+	StepOrder    uint64 = 1 << 40
+	RequestOrder uint64 = 1 << 41
+)
+
+// AtOrder schedules an event from outside with a sequence number of its own, which
+// must be unique.
+func (e *Engine) AtOrder(t Time, order uint64, to ActorID, m Msg) {
+	if order < StepOrder {
+		panic(fmt.Sprintf("sim: order %d is one of the engine's own numbers", order))
+	}
+	e.schedule(t, order, to, m, 0)
+}
+
 // After is At, d from now.
 func (e *Engine) After(d time.Duration, to ActorID, m Msg) Timer { return e.At(e.now+d, to, m) }
 
 // AtBecause is At with a cause other than the event being handled: for work that
 // waited in a queue of the actor's own.
 func (e *Engine) AtBecause(t Time, to ActorID, m Msg, cause uint64) Timer {
+	e.seq++
+	return e.schedule(t, e.seq, to, m, cause)
+}
+
+func (e *Engine) schedule(t Time, seq uint64, to ActorID, m Msg, cause uint64) Timer {
 	if t < e.now {
 		panic(fmt.Sprintf("sim: event for %s scheduled at %v, %v in the past", e.actors[to].name, t, e.now-t))
 	}
@@ -138,8 +177,7 @@ func (e *Engine) AtBecause(t Time, to ActorID, m Msg, cause uint64) Timer {
 	}
 	s := &e.slots[i]
 	s.ref, s.a, s.b, s.kind, s.actor, s.cause = m.Ref, m.A, m.B, m.Kind, to, cause
-	e.seq++
-	e.heap.push(heapItem{int64(t), e.seq, i})
+	e.heap.push(heapItem{int64(t), seq, i})
 	return Timer{i + 1, s.gen}
 }
 
@@ -183,7 +221,12 @@ func (e *Engine) step() bool {
 	if to == 0 {
 		return false
 	}
-	e.now, e.cause = time.Duration(it.at), it.seq
+	if it.at != int64(e.now) {
+		e.now, e.instant = time.Duration(it.at), e.handled
+	} else if e.handled-e.instant > instantMax {
+		panic(fmt.Sprintf("sim: %d events at %v and time does not pass; the next is for %s", uint64(instantMax), e.now, e.actors[to].name))
+	}
+	e.cause = it.seq
 	e.handled++
 	e.hash.fold4(uint64(it.at), it.seq^uint64(to)<<40^uint64(m.Kind)<<56, m.A^cause<<32, m.B)
 	if e.rec != nil {

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"seatrial.dev/seatrial/cluster/kinds"
 )
@@ -19,6 +21,10 @@ const notReadyTolerationSeconds = 300
 // admit lets the built-in admission plug-ins change or refuse a new object, in
 // Kubernetes' order: ServiceAccount, DefaultTolerationSeconds, Priority.
 func (a *API) admit(_ time.Time, o kinds.Object) error {
+	if job, ok := o.(*batchv1.Job); ok {
+		selectPodsOf(job)
+		return nil
+	}
 	pod, ok := o.(*corev1.Pod)
 	if !ok {
 		return nil
@@ -31,6 +37,26 @@ func (a *API) admit(_ time.Time, o kinds.Object) error {
 	}
 	pod.Spec.Tolerations = withDefaultTolerations(pod.Spec.Tolerations)
 	return a.admitPriority(pod)
+}
+
+// selectPodsOf gives a Job its selector and its template the labels that it selects
+// by, unless the user selects by hand
+// (kubernetes.io/docs/concepts/workloads/controllers/job/#specifying-your-own-pod-selector).
+func selectPodsOf(job *batchv1.Job) {
+	if job.Spec.ManualSelector != nil && *job.Spec.ManualSelector {
+		return
+	}
+	uid := string(job.UID)
+	labels := make(map[string]string, len(job.Spec.Template.Labels)+4)
+	for k, v := range job.Spec.Template.Labels {
+		labels[k] = v
+	}
+	labels[batchv1.JobNameLabel], labels["job-name"] = job.Name, job.Name
+	labels[batchv1.ControllerUidLabel], labels["controller-uid"] = uid, uid
+	job.Spec.Template.Labels = labels
+	if job.Spec.Selector == nil {
+		job.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{batchv1.ControllerUidLabel: uid}}
+	}
 }
 
 func withDefaultTolerations(given []corev1.Toleration) []corev1.Toleration {

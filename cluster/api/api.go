@@ -36,6 +36,9 @@ type API struct {
 	notes notebook
 	// Warn receives what Kubernetes would send in a Warning header; may be nil.
 	Warn func(string)
+	// Tap is shown every request before it is carried out, for a recording; may be
+	// nil. It must not keep the request's object, which the API goes on to change.
+	Tap func(now time.Time, r Request)
 }
 
 // New returns an API on a store. rand is the API's own random stream: UIDs and
@@ -60,6 +63,9 @@ func (a *API) Store() *store.Store { return a.store }
 // Do carries out one write at time now and returns the object as stored (for a
 // delete: as it was last). An error is an *errors.StatusError of apimachinery.
 func (a *API) Do(now time.Time, r Request) (kinds.Object, error) {
+	if a.Tap != nil {
+		a.Tap(now, r)
+	}
 	now = now.UTC().Truncate(time.Second)
 	switch {
 	case r.Subresource == SubBinding:

@@ -129,9 +129,12 @@ func (a *API) remove(ref kinds.Ref, last kinds.Object) (kinds.Object, error) {
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
-	if svc, ok := e.Object.(*corev1.Service); ok {
-		a.ips.release(svc)
-		a.ports.release(svc)
+	switch o := e.Object.(type) {
+	case *corev1.Service:
+		a.ips.release(o)
+		a.ports.release(o)
+	case *corev1.Namespace:
+		a.dropEvents(o.Name)
 	}
 	return e.Object, nil
 }

@@ -101,6 +101,18 @@ func (a *API) newEvent(now time.Time, n Note, hash uint64) error {
 	return nil
 }
 
+// dropEvents removes the events of a namespace that has gone: no controller keeps
+// them in view.
+func (a *API) dropEvents(namespace string) {
+	var refs []kinds.Ref
+	for o := range a.store.List(kinds.Event, namespace) {
+		refs = append(refs, kinds.RefOf(o))
+	}
+	for _, ref := range refs {
+		_, _ = a.store.Delete(ref, nil, 0) // it was listed a moment ago
+	}
+}
+
 // eventName is the name Kubernetes' recorder gives an event: that of the object it
 // is about, a dot and a number in hexadecimal.
 func (a *API) eventName(about string) string {

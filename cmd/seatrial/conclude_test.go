@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seatrial.dev/seatrial/scenarios"
+	"seatrial.dev/seatrial/sim/play"
 )
 
 // TestConclude is for endings that no input should be able to bring about, and so
@@ -42,4 +46,38 @@ func TestConclude(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBrokenWorldLeavesOtherRunsAlone gives test a scenario that reading would have
+// refused, for the world panics on it, among good ones.
+func TestBrokenWorldLeavesOtherRunsAlone(t *testing.T) {
+	good, err := scenarios.Read("../../scenarios/guestbook.yaml")
+	require.NoError(t, err)
+	bad := *good
+	bad.Name, bad.File = "bad", "bad.yaml"
+	bad.Steps = []scenarios.Step{{At: time.Minute, Action: scenarios.Cut{From: []string{"nobody"}}}}
+
+	var ended error
+	dir := t.TempDir()
+	out := printed(t, func() {
+		ended = playAll(context.Background(), []play.Job{{Scenario: good, Seed: 1}, {Scenario: &bad, Seed: 9}, {Scenario: good, Seed: 2}}, testFlags{parallel: 2, out: dir})
+	})
+	require.Equal(t, exitWorld, exitCode(ended))
+	require.Regexp(t, `(?s)^PASS guestbook seed=1 .*the world failed: panic at 1m0s, event \d+: .*no party nobody.*`+
+		`replay: seatrial run bad.yaml --seed 9\nFAIL bad seed=9 time=1m0s .*\nPASS guestbook seed=2 .*\n$`, out)
+	require.FileExists(t, filepath.Join(dir, "bad-seed-9", "trace.jsonl"))
+}
+
+// printed is what f writes to standard output.
+func printed(t *testing.T, f func()) string {
+	file, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+	require.NoError(t, err)
+	defer file.Close()
+	was := os.Stdout
+	os.Stdout = file
+	defer func() { os.Stdout = was }()
+	f()
+	text, err := os.ReadFile(file.Name())
+	require.NoError(t, err)
+	return string(text)
 }

@@ -354,6 +354,34 @@ func sleeps(f *ast.File) (found bool) {
 	return found
 }
 
+// TestDocsNameWhatIsThere looks for each path in backquotes of ARCHITECTURE.md and the
+// ADRs that has a slash and is no address of another module.
+func TestDocsNameWhatIsThere(t *testing.T) {
+	files, err := filepath.Glob(root + "/docs/adr/*.md")
+	require.NoError(t, err)
+	for _, file := range append(files, root+"/docs/ARCHITECTURE.md") {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		report(t, missingPaths(filepath.Base(file), string(text)))
+	}
+}
+
+// toCome are folders of the design that documents may name before they are there.
+var toCome = []string{"live/"}
+
+func missingPaths(doc, text string) (out []string) {
+	for i, quoted := range strings.Split(text, "`") {
+		first, _, _ := strings.Cut(quoted, "/")
+		if i%2 == 0 || !strings.Contains(quoted, "/") || strings.ContainsAny(quoted, " \n{<") || first == "" || strings.Contains(first, ".") || slices.Contains(toCome, quoted) {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(root, quoted)); err != nil {
+			out = append(out, fmt.Sprintf("docs: %s names %s, which is not there: name where it is now", doc, quoted))
+		}
+	}
+	return out
+}
+
 // TestRulesFindWhatTheyForbid holds the rules against a module that breaks them.
 func TestRulesFindWhatTheyForbid(t *testing.T) {
 	list := []pkg{
@@ -385,6 +413,8 @@ func TestRulesFindWhatTheyForbid(t *testing.T) {
 		"./scenarios/util has no package comment",
 		"./scenarios/util",
 	}, got)
+
+	require.Len(t, missingPaths("x.md", "in `nowhere/a.go`, not in `ctrl/doc.go`, `k8s.io/api` or `a/b c`"), 1)
 
 	long := "package x\n" + strings.Repeat("\n", linesMax)
 	require.Len(t, brokenFile("x.go", []byte(long)), 1)

@@ -15,8 +15,13 @@ type traceFile struct {
 	w    *bufio.Writer
 	line trace.Line
 	open bool // line has not been written
+	n    int  // lines written
 	err  error
 }
+
+// traceLinesMax bounds the trace file (some 20 GB); the run goes on without it, and
+// the last line says so.
+const traceLinesMax = 100_000_000
 
 type jsonLine struct {
 	Time      string `json:"time"`
@@ -48,8 +53,11 @@ func (t *traceFile) Describe(what, object, detail string) {
 }
 
 func (t *traceFile) flush() {
-	if !t.open || t.err != nil {
+	if !t.open || t.err != nil || t.n > traceLinesMax {
 		return
+	}
+	if t.n++; t.n > traceLinesMax {
+		t.line.What, t.line.Object, t.line.Detail = "the trace ends here", "", "it has reached its limit of lines"
 	}
 	t.open = false
 	l := &t.line

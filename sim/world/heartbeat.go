@@ -26,9 +26,9 @@ func (p pulse) Heartbeat(node string) (last time.Time, steady bool) {
 		return time.Time{}, false
 	}
 	if h.steady {
-		return sim.Epoch.Add(h.latestBeat()), true
+		return p.w.eng.DateOf(h.latestBeat()), true
 	}
-	return sim.Epoch.Add(h.lastBeat), false
+	return p.w.eng.DateOf(h.lastBeat), false
 }
 
 // latestBeat is the time of the last renewal that was due.

@@ -71,6 +71,9 @@ func newHost(w *World, n *corev1.Node, number int) *host {
 	return h
 }
 
+// kubeletVersion is the Kubernetes release whose node agent ours is like.
+const kubeletVersion = "v1.37.2"
+
 func zoneOf(n *corev1.Node) string { return n.Labels[corev1.LabelTopologyZone] }
 
 // withAddresses returns a copy of the node with the addresses of host number i:
@@ -82,6 +85,9 @@ func withAddresses(n *corev1.Node, i int) *corev1.Node {
 		j := i + 2 - 1<<16
 		ip = fmt.Sprintf("172.%d.%d.%d", 16+j>>16, j>>8&0xff, j&0xff)
 	}
+	n.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: kubeletVersion, ContainerRuntimeVersion: "simulated://1", OSImage: "Simulated host",
+		KernelVersion: "simulated", OperatingSystem: "linux", Architecture: "amd64",
+		MachineID: fmt.Sprintf("%032x", sim.HashString(n.Name)), SystemUUID: fmt.Sprintf("%032x", sim.HashString(n.Name+"/system"))}
 	n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: ip}, {Type: corev1.NodeHostName, Address: n.Name}}
 	return n
 }
@@ -262,7 +268,7 @@ func (h *host) do(e nodeagent.Effect) {
 		h.w.eng.Cancel(h.alarm)
 		h.alarm = sim.Timer{}
 		if !e.At.IsZero() {
-			at := max(e.At.Sub(sim.Epoch), h.w.eng.Now())
+			at := max(h.w.eng.SinceStart(e.At), h.w.eng.Now())
 			h.alarm = h.w.eng.At(at, h.id, sim.Msg{Kind: msgWoken, B: h.boots})
 		}
 	default:
@@ -310,6 +316,7 @@ func (h *host) podEvent(t store.Type, pod *corev1.Pod) {
 	key := kinds.KeyOf(pod)
 	if uid, ok := h.seen[key]; ok && (t == store.Deleted || uid != pod.UID) {
 		delete(h.seen, key)
+		delete(h.runtime.lives, uid)
 		h.input(nodeagent.PodGone{Key: key, UID: uid})
 	}
 	if t != store.Deleted {

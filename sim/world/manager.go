@@ -133,9 +133,9 @@ func (d *driver) kick() {
 		eng.AtBecause(eng.Now()+d.m.w.timing.Reconcile, d.id, sim.Msg{Kind: msgReconcile, A: uint64(i)}, cause)
 	}
 	at, ok := d.queue.Next()
-	if ok && !at.Equal(d.timeAt) {
+	if ok && d.busy < reconcilers && !at.Equal(d.timeAt) { // the end of a turn comes here again
 		eng.Cancel(d.timer)
-		d.timer = eng.At(max(at.Sub(sim.Epoch), eng.Now()), d.id, sim.Msg{Kind: msgDue})
+		d.timer = eng.At(max(eng.SinceStart(at), eng.Now()), d.id, sim.Msg{Kind: msgDue})
 		d.timeAt = at
 	}
 }

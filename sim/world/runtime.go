@@ -40,6 +40,7 @@ type runtime struct {
 	images     map[string]bool // on disk; they outlive a crash
 	pulling    map[string]time.Duration
 	containers map[nodeagent.ContainerID]*container
+	lives      map[types.UID]map[string][]life // the last two of each container, for its logs
 	addresses  map[types.UID]netip.Addr
 	taken      map[netip.Addr]bool
 	cidr       netip.Prefix
@@ -63,6 +64,7 @@ type container struct {
 func (r *runtime) reset() {
 	r.pulling = map[string]time.Duration{}
 	r.containers = map[nodeagent.ContainerID]*container{}
+	r.lives = map[types.UID]map[string][]life{}
 	r.addresses, r.taken = map[types.UID]netip.Addr{}, map[netip.Addr]bool{}
 	r.waiting = nil
 }
@@ -253,6 +255,7 @@ func (h *host) started(id nodeagent.ContainerID) {
 	}
 	eng := h.w.eng
 	c.ready = eng.Now() + c.image.ReadyAfter
+	h.runtime.began(c, eng.Now())
 	end := c.image.RunFor
 	if oom := c.oomAfter(); oom > 0 && (end == 0 || oom < end) {
 		end, c.oom = oom, true
@@ -309,6 +312,7 @@ func (h *host) exits(c *container, killed bool) {
 	} else if killed {
 		in.ExitCode, in.Signal = 137, 9
 	}
+	h.runtime.ended(c, h.w.eng.Now(), in.ExitCode)
 	h.input(in)
 }
 

@@ -151,9 +151,9 @@ func (s *scheduler) kick() {
 		eng.AtBecause(eng.Now()+s.w.timing.Decision, s.id, sim.Msg{Kind: msgDecide}, cause)
 	}
 	at, ok := s.queue.Next()
-	if ok && !at.Equal(s.timeAt) {
+	if ok && s.deciding == nil && !at.Equal(s.timeAt) { // a decision under way ends here again
 		eng.Cancel(s.timer)
-		s.timer = eng.At(max(at.Sub(sim.Epoch), eng.Now()), s.id, sim.Msg{Kind: msgDue})
+		s.timer = eng.At(max(eng.SinceStart(at), eng.Now()), s.id, sim.Msg{Kind: msgDue})
 		s.timeAt = at
 	}
 }

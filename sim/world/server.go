@@ -241,7 +241,7 @@ func (s *server) leaseWrite(node string, at time.Duration) api.Request {
 	old, _ := s.Store().Get(kinds.Ref{Kind: kinds.Lease, Key: key}).(*coordinationv1.Lease)
 	seconds := int32(4 * s.w.timing.LeaseRenew / time.Second)
 	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
-		Spec: coordinationv1.LeaseSpec{HolderIdentity: &node, LeaseDurationSeconds: &seconds, RenewTime: &metav1.MicroTime{Time: sim.Epoch.Add(at)}}}
+		Spec: coordinationv1.LeaseSpec{HolderIdentity: &node, LeaseDurationSeconds: &seconds, RenewTime: &metav1.MicroTime{Time: s.w.eng.DateOf(at)}}}
 	if old == nil {
 		return api.Create(l)
 	}

@@ -62,10 +62,14 @@ func (u *user) schedule() {
 	if len(u.w.scn.Objects) > 0 {
 		u.steps = append(u.steps, scenarios.Step{Action: scenarios.Apply{Objects: u.w.scn.Objects}})
 	}
-	u.steps = append(u.steps, u.w.scn.Steps...)
+	for _, s := range u.w.scn.Steps {
+		if _, recorded := s.Action.(scenarios.Request); !recorded { // see outside
+			u.steps = append(u.steps, s)
+		}
+	}
 	for i, s := range u.steps {
 		if s.At <= u.w.scn.Duration {
-			u.w.eng.At(max(s.At, u.w.timing.Apply), u.id, sim.Msg{Kind: msgStep, A: uint64(i)})
+			u.w.eng.AtOrder(max(s.At, u.w.timing.Apply), sim.StepOrder+uint64(i), u.id, sim.Msg{Kind: msgStep, A: uint64(i)})
 		}
 	}
 }

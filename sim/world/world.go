@@ -48,26 +48,32 @@ const reconcilers = 5
 
 // World is one simulated cluster.
 type World struct {
-	scn    *scenarios.Scenario
-	timing Timing
-	eng    *sim.Engine
-	net    *netsim.Net
-	server *server
-	ctrls  *manager
-	sched  *scheduler
-	user   *user
-	hosts  []*host
-	byNode map[string]*host
+	scn     *scenarios.Scenario
+	timing  Timing
+	eng     *sim.Engine
+	net     *netsim.Net
+	server  *server
+	ctrls   *manager
+	sched   *scheduler
+	user    *user
+	outside *outside
+	hosts   []*host
+	byNode  map[string]*host
 
 	registry netsim.Party
 	judge    scenarios.Judge
 	stop     func() bool
+	stopped  bool
+	asked    uint
 	observed bool // the judge was told of something at this instant
 }
 
 // New builds the cluster of a scenario. seed overrides the scenario's.
 func New(scn *scenarios.Scenario, seed uint64) (*World, error) {
 	w := &World{scn: scn, timing: DefaultTiming(), eng: sim.New(seed), byNode: map[string]*host{}}
+	if !scn.Start.IsZero() {
+		w.eng.StartAt(scn.Start)
+	}
 	latency := netsim.DefaultLatency()
 	latency.SameZone, latency.CrossZone = scn.Network.LatencySameZone, scn.Network.LatencyCrossZone
 	w.net = netsim.New(latency)
@@ -87,6 +93,7 @@ func New(scn *scenarios.Scenario, seed uint64) (*World, error) {
 	w.ctrls = newManager(w, plane, all.New(all.Config{PodCIDR: scn.Network.PodCIDR}))
 	w.sched = newScheduler(w, plane)
 	w.user = newUser(w, plane)
+	w.outside = newOutside(w)
 	for i, n := range scn.Nodes {
 		h := newHost(w, n, i)
 		w.hosts = append(w.hosts, h)
@@ -105,42 +112,72 @@ func (w *World) Store() *store.Store { return w.server.api.Store() }
 var ErrStopped = errors.New("stopped before its end")
 
 // StopWhen lets a run end early, with ErrStopped, once stop returns true. It is
-// asked every so many instants.
+// asked every so many events.
 func (w *World) StopWhen(stop func() bool) { w.stop = stop }
 
-// stopEvery is how many instants pass between two times that stop is asked.
-const stopEvery = 64
+// stopEvery is how many events are handled between two times that stop is asked.
+const stopEvery = 4096
+
+// askStop says whether the run must stop; most calls only count.
+func (w *World) askStop() bool {
+	if w.asked++; w.asked%stopEvery == 0 && w.stop != nil && w.stop() {
+		w.stopped = true
+	}
+	return w.stopped
+}
 
 // Run implements scenarios.Target.
 func (w *World) Run(j scenarios.Judge) error {
+	w.Start(j)
+	if err := w.Advance(w.scn.Duration); err != nil {
+		return err
+	}
+	w.RenewLeases()
+	return nil
+}
+
+// Start puts the scenario's time line before the world and lets its hosts power on.
+// It must be called once, before Advance.
+func (w *World) Start(j scenarios.Judge) {
 	w.judge = j
 	w.user.schedule()
+	w.replayRequests()
 	for _, h := range w.hosts {
 		h.schedulePowerOn()
 	}
-	for n := 1; ; n++ {
-		if n%stopEvery == 0 && w.stop != nil && w.stop() {
+}
+
+// Advance runs everything up to and at a virtual time.
+func (w *World) Advance(to time.Duration) error {
+	for {
+		if w.stopped {
 			return ErrStopped
 		}
 		at, ok := w.eng.NextAt()
-		if check, has := j.Next(); has && (!ok || check < at) && check <= w.scn.Duration {
+		if check, has := w.judge.Next(); has && (!ok || check < at) && check <= to {
 			w.eng.Run(check, nil)
 			w.settle()
 			continue
 		}
-		if !ok || at > w.scn.Duration {
+		if !ok || at > to {
 			break
 		}
 		w.instant(at)
 	}
-	w.eng.Run(w.scn.Duration, nil)
-	w.server.renewLeases()
+	w.eng.Run(to, nil)
 	return nil
 }
 
+// RenewLeases brings the leases of nodes whose heartbeats are vouched for up to
+// date, for whoever reads the cluster's state.
+func (w *World) RenewLeases() { w.server.renewLeases() }
+
 // instant runs all events of one virtual time and lets the judge look once.
 func (w *World) instant(at time.Duration) {
-	w.eng.Run(at, nil)
+	w.eng.Run(at, w.askStop)
+	if w.stopped {
+		return
+	}
 	if w.observed {
 		w.settle()
 		return
