@@ -20,6 +20,8 @@ import (
 
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/apiserver"
+	"seatrial.dev/seatrial/cluster/auth"
+	"seatrial.dev/seatrial/cluster/auth/audit"
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/cluster/store"
 )
@@ -120,16 +122,21 @@ func TestPanic(t *testing.T) {
 
 // TestAuth: who may not is told so in Kubernetes' words.
 func TestAuth(t *testing.T) {
+	var records []*audit.Record
 	cfg := apiserver.Config{
-		Authenticate: func(r *http.Request) (apiserver.User, error) {
+		Authenticate: func(r *http.Request) (auth.User, error) {
 			if name := r.Header.Get("Name"); name != "" {
-				return apiserver.User{Name: name}, nil
+				return auth.User{Name: name}, nil
 			}
-			return apiserver.User{}, errors.New("who are you")
+			return auth.User{}, errors.New("who are you")
 		},
-		Authorize: func(_ context.Context, a apiserver.Attributes) (bool, string) {
-			return a.User.Name == "ann" || a.Verb == "get", ""
+		Authorize: func(_ context.Context, a *auth.Attributes) error {
+			if a.User.Name == "ann" {
+				return nil
+			}
+			return auth.Forbidden(a, "")
 		},
+		Audit: func(r *audit.Record) { records = append(records, r) },
 		Virtual: []apiserver.Virtual{{Resource: schema.GroupVersionResource{Version: "v1", Resource: "serviceaccounts"}, Subresource: "token", Namespaced: true,
 			Kind: schema.GroupVersionKind{Group: "authentication.k8s.io", Version: "v1", Kind: "TokenRequest"},
 			Create: func(_ context.Context, r apiserver.VirtualRequest) (k8sruntime.Object, error) {
@@ -145,10 +152,14 @@ func TestAuth(t *testing.T) {
 	w := c.request("DELETE", podsPath+"/p", "", "", "Name: bob")
 	require.Equal(t, 403, w.Code)
 	require.Contains(t, w.Body.String(), `pods \"p\" is forbidden: User \"bob\" cannot delete resource \"pods\" in API group \"\" in the namespace \"default\"`)
-	require.Contains(t, c.request("POST", "/logs", "", "", "Name: bob").Body.String(), `forbidden: User \"bob\" cannot post path \"/logs\"`)
+	require.Contains(t, c.request("POST", "/logs", "", "", "Name: bob").Body.String(), `User \"bob\" cannot post path \"/logs\"`)
 	token := "/api/v1/namespaces/default/serviceaccounts/default/token"
 	require.Equal(t, 201, c.request("POST", token, "", `{"spec":{"audiences":["x"]}}`, "Name: ann").Code)
 	require.Equal(t, 405, c.request("PUT", token, "", `{}`, "Name: ann").Code)
+	require.Len(t, records, 6)
+	require.Equal(t, "forbid", records[2].Decision)
+	require.Equal(t, "delete", records[2].Attributes.Verb)
+	require.Equal(t, http.StatusForbidden, records[2].Code)
 }
 
 // TestSlowWatcher: a watcher that falls behind by more than the window is told to

@@ -111,7 +111,7 @@ func (c *call) openAPIV3(path string) error {
 	if given := c.query.Get("hash"); given != "" {
 		if given != hash {
 			c.w.Header().Set("Location", "/openapi/v3/"+path+"?hash="+hash)
-			c.started = true
+			c.started, c.code = true, http.StatusMovedPermanently
 			c.w.WriteHeader(http.StatusMovedPermanently)
 			return nil
 		}

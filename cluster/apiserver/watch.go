@@ -59,7 +59,7 @@ func (c *call) watch() error {
 	c.w.Header().Set("Content-Type", media)
 	c.w.Header().Set("Cache-Control", "no-cache, private")
 	c.w.WriteHeader(http.StatusOK)
-	c.started = true
+	c.started, c.code = true, http.StatusOK
 	_ = w.c.conn.Flush()
 	w.run()
 	return nil
