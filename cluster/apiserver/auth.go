@@ -8,6 +8,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"seatrial.dev/seatrial/cluster/api"
+	"seatrial.dev/seatrial/cluster/kinds"
 )
 
 // User is who makes a request.
@@ -18,8 +21,15 @@ type User struct {
 	Extra  map[string][]string
 }
 
-// Authenticate finds the user of a request; an error is answered with a 401.
+// Authenticate finds the user of a request. An error is answered with a 401, unless
+// it is an *errors.StatusError of apimachinery, which is the answer.
 type Authenticate func(*http.Request) (User, error)
+
+// Admit refuses what a user may not write though he may write such objects: it sees
+// the final state of the object, and the stored one, nil of a create. It is called
+// on the cluster's goroutine and must not keep or change either; an error should be
+// an *errors.StatusError of apimachinery.
+type Admit func(ctx context.Context, u User, r api.Request, stored kinds.Object) error
 
 // Attributes are what a decision to let a request pass may look at.
 type Attributes struct {
@@ -62,9 +72,18 @@ type VirtualRequest struct {
 	DryRun    bool
 }
 
-// authorize asks whether the user may.
-func (c *call) authorize() error {
-	a := Attributes{User: c.user, Verb: c.verb, Namespace: c.namespace, Name: c.name, Path: c.r.URL.Path}
+// unauthorized is the answer to whom Authenticate does not know.
+func unauthorized(err error) error {
+	var known apierrors.APIStatus
+	if errors.As(err, &known) {
+		return err
+	}
+	return apierrors.NewUnauthorized("Unauthorized")
+}
+
+// authorize asks whether the user may do something with what the path names.
+func (c *call) authorize(verb string) error {
+	a := Attributes{User: c.user, Verb: verb, Namespace: c.namespace, Name: c.name, Path: c.r.URL.Path}
 	if c.res != nil {
 		a.IsResource, a.Resource, a.Subresource = true, c.res.gvr, c.sub
 	}

@@ -163,13 +163,21 @@ func (c *call) ref() kinds.Ref {
 
 // isLong says whether an answer may take as long as the client likes.
 func (c *call) isLong() bool {
-	return c.res != nil && (c.verb == "watch" || c.sub == "log" && c.query.Get("follow") == "true")
+	if c.res == nil {
+		return c.s.cfg.Paths[c.r.URL.Path] != nil
+	}
+	return c.verb == "watch" || c.sub == "log" && c.query.Get("follow") == "true"
 }
 
 // route carries a request out.
 func (c *call) route() error {
 	switch {
 	case c.res == nil:
+		if h := c.s.cfg.Paths[c.r.URL.Path]; h != nil {
+			c.started = true
+			h.ServeHTTP(c.w, c.r)
+			return nil
+		}
 		return c.plainPath()
 	case c.sub != "":
 		return c.subresource()

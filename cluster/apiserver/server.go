@@ -36,11 +36,16 @@ type Logs interface {
 
 // Config is what may be chosen of a server. The zero value lets everyone in.
 type Config struct {
-	// Authenticate says who makes a request; an error is a 401. Nil: everyone is
-	// system:anonymous.
+	// Authenticate says who makes a request; an error that is no Status of its own
+	// is a 401. Nil: everyone is system:anonymous.
 	Authenticate Authenticate
 	// Authorize says whether he may. Nil: he may.
 	Authorize Authorize
+	// Admit looks at what a user is about to write. Nil: all is well.
+	Admit Admit
+	// Paths are served besides the API, by their exact paths, to whom Authorize
+	// allows the HTTP method in lower case on the path. They have no time limit.
+	Paths map[string]http.Handler
 	// Virtual are resources that are created but never stored, such as reviews and
 	// tokens.
 	Virtual []Virtual
@@ -155,14 +160,15 @@ func (c *call) serve() error {
 	}
 	user, err := c.s.cfg.Authenticate(c.r)
 	if err != nil {
-		return apierrors.NewUnauthorized("Unauthorized")
+		return unauthorized(err)
 	}
 	c.user = user
-	if err := c.resolve(); err != nil {
+	unserved := c.resolve() // told to those alone who might do it if it were served
+	if err := c.authorize(c.verb); err != nil {
 		return err
 	}
-	if err := c.authorize(); err != nil {
-		return err
+	if unserved != nil {
+		return unserved
 	}
 	if c.isLong() {
 		return c.route()
