@@ -16,7 +16,7 @@ import (
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/apiserver"
 	"seatrial.dev/seatrial/cluster/auth"
-	"seatrial.dev/seatrial/cluster/auth/audit"
+	"seatrial.dev/seatrial/cluster/auth/auditfile"
 	"seatrial.dev/seatrial/cluster/auth/certs"
 	"seatrial.dev/seatrial/cluster/auth/defaultroles"
 	"seatrial.dev/seatrial/cluster/auth/nodeauth"
@@ -35,13 +35,8 @@ type Config struct {
 	Clients   []*x509.Certificate // authorities of client certificates; none: there are no such clients
 	Tokens    *statictoken.Tokens // of a file; nil for none
 	Now       func() time.Time    // the wall's clock
-	Audit     Audit               // nil for none
+	Audit     *auditfile.Log      // nil for none
 	Problem   func(error)         // hears of audit lines that could not be written; nil: nobody does
-}
-
-// Audit is where audit lines go; auditfile has one.
-type Audit interface {
-	Write(*audit.Record) error
 }
 
 func (c *Config) validate() error {

@@ -50,7 +50,9 @@ func (i *Identity) virtual() []apiserver.Virtual {
 func question[T runtime.Object](gv schema.GroupVersion, plural, kind string, namespaced bool,
 	answer func(context.Context, apiserver.VirtualRequest, T) (runtime.Object, error)) apiserver.Virtual {
 	return apiserver.Virtual{Resource: gv.WithResource(plural), Kind: gv.WithKind(kind), Namespaced: namespaced,
-		Create: func(ctx context.Context, r apiserver.VirtualRequest) (runtime.Object, error) { return answer(ctx, r, r.Object.(T)) }}
+		Create: func(ctx context.Context, r apiserver.VirtualRequest) (runtime.Object, error) {
+			return answer(ctx, r, r.Object.(T))
+		}}
 }
 
 func (i *Identity) localAccess(_ context.Context, r apiserver.VirtualRequest, q *authorizationv1.LocalSubjectAccessReview) (runtime.Object, error) {
