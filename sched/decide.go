@@ -15,6 +15,7 @@ type Decision struct {
 	Score    int64  // of that node
 	Nodes    int    // nodes looked at
 	Feasible int    // nodes that could take the pod
+	// Rejected says why none could, and is empty when one could.
 	Rejected []Rejection
 	// Hopeless is the number of nodes that no preemption could help: those
 	// rejected for anything but what other pods use.
@@ -64,6 +65,14 @@ const (
 // on the node it was given.
 func (s *Snapshot) Decide(pod *corev1.Pod) Decision {
 	w := newWish(pod)
+	if d, ok := s.kept(w); ok {
+		return d
+	}
+	return s.decideAfresh(w)
+}
+
+// decideAfresh looks at every node.
+func (s *Snapshot) decideAfresh(w *wish) Decision {
 	d := Decision{Nodes: s.count}
 	reject := map[string]*Rejection{}
 	taints, affinity := s.softScores(w)
@@ -72,7 +81,7 @@ func (s *Snapshot) Decide(pod *corev1.Pod) Decision {
 		if n == nil {
 			continue
 		}
-		if why, hopeless := s.filter(i, w, d.Rejected == nil); why != nil {
+		if why, hopeless := s.filter(i, w); why != nil {
 			d.count(reject, why, hopeless)
 			continue
 		}
@@ -92,7 +101,7 @@ func (s *Snapshot) Decide(pod *corev1.Pod) Decision {
 		}
 	}
 	if best >= 0 {
-		d.Node, d.Score = s.nodes[best].Name, bestScore
+		return Decision{Node: s.nodes[best].Name, Score: bestScore, Nodes: d.Nodes, Feasible: d.Feasible}
 	}
 	for _, r := range reject { //det:ok sorted just below; no reason is there twice
 		d.Rejected = append(d.Rejected, *r)

@@ -19,7 +19,7 @@ const (
 // filter says why node i cannot take the pod, nil if it can. hopeless means that
 // no preemption on the node would help. The first filter that rejects a node ends
 // the walk, in the order of kube-scheduler's default profile.
-func (s *Snapshot) filter(i int, w *wish, _ bool) (why []string, hopeless bool) {
+func (s *Snapshot) filter(i int, w *wish) (why []string, hopeless bool) {
 	n := s.nodes[i]
 	spec := &w.pod.Spec
 	if n.Spec.Unschedulable && !toleratesUnschedulable(spec.Tolerations) {

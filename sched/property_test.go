@@ -130,17 +130,59 @@ func TestWhatIsTakenBackLeavesNoTrace(t *testing.T) {
 	})
 }
 
-func BenchmarkDecide1000(b *testing.B) {
+// TestATemplateDecidesAsIfAfresh changes nodes and pods at random between decisions
+// on a few templates, and asks for each both ways.
+func TestATemplateDecidesAsIfAfresh(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := drawPopulation(t)
+		s := p.snapshot(0)
+		asking := []*corev1.Pod{drawPod(t, 1001), drawPod(t, 1002), drawPod(t, 1003)}
+		for n := range rapid.IntRange(1, 30).Draw(t, "turns") {
+			switch rapid.IntRange(0, 4).Draw(t, "change") {
+			case 0:
+				put(s, drawNode(t, rapid.IntRange(0, 9).Draw(t, "node")))
+			case 1:
+				gone := drawNode(t, rapid.IntRange(0, 9).Draw(t, "node"))
+				s.Apply(store.Event{Type: store.Deleted, Ref: kinds.RefOf(gone), Object: gone})
+			default:
+				pod := *asking[n%len(asking)]
+				pod.Name, pod.UID = fmt.Sprintf("turn-%d", n), types.UID(fmt.Sprintf("uid-turn-%d", n))
+				d := s.Decide(&pod)
+				require.Equal(t, s.decideAfresh(newWish(&pod)), d)
+				if d.Node != "" {
+					s.Assume(&pod, d.Node)
+				}
+			}
+		}
+	})
+}
+
+// benchmarkDecide places pods of one template, one after the other, on nodes that
+// have room for all, and takes them off again.
+func benchmarkDecide(b *testing.B, nodes int, decide func(*Snapshot, *corev1.Pod) Decision) {
 	s := NewSnapshot()
-	for i := range 1000 {
+	for i := range nodes {
 		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node-%d", i)}}
 		n.Status.Allocatable = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("16"), corev1.ResourceMemory: resource.MustParse("64Gi"), corev1.ResourcePods: resource.MustParse("110")}
 		put(s, n)
 	}
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p", UID: "u"}}
-	pod.Spec.Containers = []corev1.Container{{Name: "c", Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")}}}}
+	pods := make([]*corev1.Pod, 10*nodes)
+	for i := range pods {
+		pods[i] = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprintf("p-%d", i), UID: types.UID(fmt.Sprintf("u-%d", i))}}
+		pods[i].Spec.Containers = []corev1.Container{{Name: "c", Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")}}}}
+	}
+	i := 0
 	b.ReportAllocs()
 	for b.Loop() {
-		s.Decide(pod)
+		pod := pods[i%len(pods)]
+		s.Forget(kinds.KeyOf(pod))
+		s.Assume(pod, decide(s, pod).Node)
+		i++
 	}
 }
+
+func afresh(s *Snapshot, pod *corev1.Pod) Decision { return s.decideAfresh(newWish(pod)) }
+
+func BenchmarkDecide1000(b *testing.B)       { benchmarkDecide(b, 1000, (*Snapshot).Decide) }
+func BenchmarkDecide5000(b *testing.B)       { benchmarkDecide(b, 5000, (*Snapshot).Decide) }
+func BenchmarkDecideAfresh5000(b *testing.B) { benchmarkDecide(b, 5000, afresh) }

@@ -48,7 +48,12 @@ type Snapshot struct {
 	free   []int
 	pods   map[kinds.Key]placed
 	count  int // nodes there are
-	soft   int // nodes with a taint that pods only prefer to avoid
+
+	changes   []int32 // the last changesMax nodes that changed, a ring
+	changed   uint64  // how many changes there were
+	templates templates
+
+	soft int // nodes with a taint that pods only prefer to avoid
 }
 
 // placed remembers what a pod was counted with, so that it can be taken back.
@@ -110,6 +115,7 @@ func (s *Snapshot) setNode(n *corev1.Node) {
 	s.soft += hasSoftTaint(n) - hasSoftTaint(s.nodes[i])
 	s.nodes[i] = n
 	s.alloc[i] = allocatable(n)
+	s.changedNode(i)
 }
 
 // number gives a node a number, a freed one if there is any.
@@ -135,6 +141,7 @@ func (s *Snapshot) removeNode(name string) {
 		delete(s.byName, name)
 		s.soft -= hasSoftTaint(s.nodes[i])
 		s.nodes[i] = nil
+		s.changedNode(i)
 		s.free = append(s.free, i)
 		s.count--
 	}
@@ -162,6 +169,7 @@ func (s *Snapshot) count1(i int, pod *corev1.Pod, sign int64) {
 	req, scored := requests(&pod.Spec)
 	s.used[i].add(&req, sign)
 	s.scored[i].add(&scored, sign)
+	s.changedNode(i)
 	eachHostPort(&pod.Spec, func(p hostPort) bool {
 		if s.ports[i] == nil {
 			s.ports[i] = map[hostPort]int{}

@@ -36,8 +36,8 @@ type API struct {
 	notes notebook
 	// Warn receives what Kubernetes would send in a Warning header; may be nil.
 	Warn func(string)
-	// Tap is shown every request before it is carried out, for a recording; may be
-	// nil. It must not keep the request's object, which the API goes on to change.
+	// Tap is shown every request before it is carried out, for a recording, but dry
+	// runs; may be nil. It must not keep the request's object, which the API goes on to change.
 	Tap func(now time.Time, r Request)
 }
 
@@ -63,7 +63,12 @@ func (a *API) Store() *store.Store { return a.store }
 // Do carries out one write at time now and returns the object as stored (for a
 // delete: as it was last). An error is an *errors.StatusError of apimachinery.
 func (a *API) Do(now time.Time, r Request) (kinds.Object, error) {
-	if a.Tap != nil {
+	switch {
+	case r.DryRun: // leaves no mark: neither in a recording nor on the random stream
+		real := a.rand
+		a.rand = rand.New(rand.NewPCG(a.store.RV(), dryRunStream))
+		defer func() { a.rand = real }()
+	case a.Tap != nil:
 		a.Tap(now, r)
 	}
 	now = now.UTC().Truncate(time.Second)
@@ -122,6 +127,9 @@ func (a *API) replace(o kinds.Object, dryRun bool) (kinds.Object, error) {
 	}
 	return e.Object, nil
 }
+
+// dryRunStream seeds the names and UIDs that are never stored.
+const dryRunStream = 0x647279
 
 // uid mints a version 4 UUID from the API's stream.
 func (a *API) uid() types.UID {

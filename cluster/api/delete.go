@@ -170,6 +170,10 @@ func (a *API) evict(now time.Time, r Request) (kinds.Object, error) {
 	return a.deletePod(now, r, pod)
 }
 
+// budgetRetrySeconds is when an eviction may be tried again that came before the
+// budget's controller.
+const budgetRetrySeconds = 10
+
 // spendBudget finds the pod's disruption budget and takes one disruption from it.
 func (a *API) spendBudget(now time.Time, pod *corev1.Pod, dryRun bool) error {
 	var budget *policyv1.PodDisruptionBudget
@@ -187,7 +191,13 @@ func (a *API) spendBudget(now time.Time, pod *corev1.Pod, dryRun bool) error {
 	if budget == nil {
 		return nil
 	}
-	if budget.Status.ObservedGeneration < budget.Generation || budget.Status.DisruptionsAllowed <= 0 {
+	if budget.Status.ObservedGeneration < budget.Generation { // its controller has not seen it
+		err := apierrors.NewTooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", budgetRetrySeconds)
+		err.ErrStatus.Details.Causes = append(err.ErrStatus.Details.Causes, metav1.StatusCause{
+			Type: policyv1.DisruptionBudgetCause, Message: fmt.Sprintf("The disruption budget %s is still being processed by the server.", budget.Name)})
+		return err
+	}
+	if budget.Status.DisruptionsAllowed <= 0 {
 		err := apierrors.NewTooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", 0)
 		err.ErrStatus.Details.Causes = append(err.ErrStatus.Details.Causes, metav1.StatusCause{
 			Type: policyv1.DisruptionBudgetCause, Message: fmt.Sprintf("The disruption budget %s needs %d healthy pods and has %d currently",

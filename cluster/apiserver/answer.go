@@ -35,7 +35,7 @@ func (c *call) send(code int, contentType string, parts ...[]byte) {
 	h := c.w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-cache, private")
-	c.started = true
+	c.started, c.code = true, code
 	if c.out.gzip && size >= gzipBytesMin && c.r.Method != http.MethodHead {
 		h.Set("Content-Encoding", "gzip")
 		h.Add("Vary", "Accept-Encoding")
@@ -79,6 +79,7 @@ func (c *call) fail(err error) {
 		return
 	}
 	status := statusOf(err)
+	c.message = status.Message
 	if d := status.Details; d != nil && d.RetryAfterSeconds > 0 {
 		c.w.Header().Set("Retry-After", strconv.Itoa(int(d.RetryAfterSeconds)))
 	}

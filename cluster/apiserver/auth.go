@@ -2,55 +2,35 @@ package apiserver
 
 import (
 	"context"
-	"errors"
 	"net/http"
+	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/uuid"
 
-	"seatrial.dev/seatrial/cluster/api"
-	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/cluster/auth"
+	"seatrial.dev/seatrial/cluster/auth/audit"
 )
 
-// User is who makes a request.
-type User struct {
-	Name   string
-	UID    string
-	Groups []string
-	Extra  map[string][]string
+// Authenticate finds the user of a request. An error that is a Status is answered as
+// it is, such as a refusal to impersonate; any other with a 401 that does not say why.
+type Authenticate func(*http.Request) (auth.User, error)
+
+// Authorize says whether a request may pass: nil, or the Status that is answered
+// (auth.Check). It is called on the request's goroutine; a decision that reads the
+// cluster's objects must go to the cluster's.
+type Authorize func(context.Context, *auth.Attributes) error
+
+func anonymous(*http.Request) (auth.User, error) {
+	return auth.User{Name: auth.Anonymous, Groups: []string{auth.Unauthenticated}}, nil
 }
 
-// Authenticate finds the user of a request. An error is answered with a 401, unless
-// it is an *errors.StatusError of apimachinery, which is the answer.
-type Authenticate func(*http.Request) (User, error)
-
-// Admit refuses what a user may not write though he may write such objects: it sees
-// the final state of the object, and the stored one, nil of a create. It is called
-// on the cluster's goroutine and must not keep or change either; an error should be
-// an *errors.StatusError of apimachinery.
-type Admit func(ctx context.Context, u User, r api.Request, stored kinds.Object) error
-
-// Attributes are what a decision to let a request pass may look at.
-type Attributes struct {
-	User        User
-	Verb        string // of the API ("list") for a resource, else of HTTP in lower case ("get")
-	Resource    schema.GroupVersionResource
-	Subresource string
-	Namespace   string
-	Name        string
-	Path        string // of the URL
-	IsResource  bool   // false: only Verb and Path say anything
-}
-
-// Authorize says whether a request may pass, and why or why not.
-type Authorize func(context.Context, Attributes) (allowed bool, reason string)
-
-func anonymous(*http.Request) (User, error) {
-	return User{Name: "system:anonymous", Groups: []string{"system:unauthenticated"}}, nil
-}
-
-func alwaysAllow(context.Context, Attributes) (bool, string) { return true, "" }
+func alwaysAllow(context.Context, *auth.Attributes) error { return nil }
 
 // Virtual is a resource, or a subresource, that is created but never stored: an
 // access review, a token.
@@ -65,60 +45,79 @@ type Virtual struct {
 
 // VirtualRequest is what the creator of a Virtual sent.
 type VirtualRequest struct {
-	User      User
+	User      auth.User
 	Namespace string
-	Name      string // of the parent, for a subresource
-	Object    runtime.Object
+	Name      string         // of the parent, for a subresource
+	Object    runtime.Object // the body, the callee's own
 	DryRun    bool
 }
 
-// unauthorized is the answer to whom Authenticate does not know.
-func unauthorized(err error) error {
-	var known apierrors.APIStatus
-	if errors.As(err, &known) {
-		return err
-	}
-	return apierrors.NewUnauthorized("Unauthorized")
-}
-
-// authorize asks whether the user may do something with what the path names.
-func (c *call) authorize(verb string) error {
-	a := Attributes{User: c.user, Verb: verb, Namespace: c.namespace, Name: c.name, Path: c.r.URL.Path}
-	if c.res != nil {
-		a.IsResource, a.Resource, a.Subresource = true, c.res.gvr, c.sub
-	}
-	ok, reason := c.s.cfg.Authorize(c.r.Context(), a)
-	if ok {
+// authenticate finds out who asks.
+func (c *call) authenticate() error {
+	user, err := c.s.cfg.Authenticate(c.r)
+	if err == nil {
+		c.user = user
 		return nil
 	}
-	return forbidden(a, reason)
-}
-
-// forbidden words a refusal as Kubernetes does.
-func forbidden(a Attributes, reason string) error {
-	who := `User "` + a.User.Name + `"`
-	text := who + " cannot " + a.Verb
-	if !a.IsResource {
-		text += ` path "` + a.Path + `"`
-		if reason != "" {
-			text += ": " + reason
-		}
-		err := apierrors.NewForbidden(schema.GroupResource{}, "", errors.New(text))
-		err.ErrStatus.Message = "forbidden: " + text
+	if _, known := err.(apierrors.APIStatus); known {
 		return err
 	}
-	resource := a.Resource.Resource
-	if a.Subresource != "" {
-		resource += "/" + a.Subresource
+	return auth.Unauthorized()
+}
+
+// authorize asks whether the user may.
+func (c *call) authorize() error {
+	c.attributes = c.describe()
+	return c.s.cfg.Authorize(c.r.Context(), c.attributes)
+}
+
+// describe is what a decision may know of the request.
+func (c *call) describe() *auth.Attributes {
+	a := &auth.Attributes{User: c.user, Verb: c.verb, Path: c.r.URL.Path}
+	if c.res == nil {
+		return a
 	}
-	text += ` resource "` + resource + `" in API group "` + a.Resource.Group + `"`
-	if a.Namespace != "" {
-		text += ` in the namespace "` + a.Namespace + `"`
-	} else {
-		text += " at the cluster scope"
+	a.ResourceRequest, a.Path = true, ""
+	a.APIGroup, a.APIVersion, a.Resource, a.Subresource = c.res.gvr.Group, c.res.gvr.Version, c.res.gvr.Resource, c.sub
+	a.Namespace, a.Name = c.namespace, c.name
+	switch c.verb {
+	case "list", "watch", "deletecollection": // a selector that cannot be read is refused later
+		if sel, err := labels.Parse(c.query.Get("labelSelector")); err == nil {
+			a.Labels, _ = sel.Requirements()
+		}
+		if sel, err := fields.ParseSelector(c.query.Get("fieldSelector")); err == nil {
+			a.Fields = sel.Requirements()
+			if name, ok := sel.RequiresExactMatch("metadata.name"); ok && a.Name == "" {
+				a.Name = name
+			}
+		}
 	}
-	if reason != "" {
-		text += ": " + reason
+	return a
+}
+
+// audit writes the request down when it has been answered.
+func (c *call) audit(received time.Time) {
+	if c.s.cfg.Audit == nil {
+		return
 	}
-	return apierrors.NewForbidden(a.Resource.GroupResource(), a.Name, errors.New(text))
+	r := &audit.Record{ID: c.w.Header().Get("Audit-ID"), Received: received, Done: time.Now(), Attributes: c.attributes, URI: c.r.URL.RequestURI(),
+		Agent: c.r.UserAgent(), Code: c.code, Message: c.message, Decision: "allow"}
+	if r.Attributes == nil {
+		r.Attributes = &auth.Attributes{User: c.user, Verb: strings.ToLower(c.r.Method), Path: c.r.URL.Path}
+	}
+	if c.code == http.StatusForbidden || c.code == http.StatusUnauthorized {
+		r.Decision = "forbid"
+	}
+	host, _, ok := strings.Cut(c.r.RemoteAddr, ":")
+	if ok && host != "" {
+		r.Sources = []string{host}
+	}
+	c.s.cfg.Audit(r)
+}
+
+// newAuditID names a request, in the answer and in the log.
+func (c *call) newAuditID() {
+	if c.s.cfg.Audit != nil {
+		c.w.Header().Set("Audit-ID", string(uuid.NewUUID()))
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -70,6 +71,8 @@ func (c *call) readBody() ([]byte, error) {
 	if c.r.ContentLength > limit {
 		return nil, bodyTooLarge(limit)
 	}
+	_ = c.conn.SetReadDeadline(time.Now().Add(c.s.limits.BodyTimeout))
+	defer func() { _ = c.conn.SetReadDeadline(time.Time{}) }()
 	var b bytes.Buffer
 	if n := c.r.ContentLength; n > 0 {
 		b.Grow(int(n) + bytes.MinRead)
@@ -203,10 +206,11 @@ func (c *call) decodeJSON(body []byte, want schema.GroupVersionKind) (runtime.Ob
 }
 
 func undecodable(err error, got *schema.GroupVersionKind, want schema.GroupVersionKind) error {
+	text, _, _ := strings.Cut(err.Error(), " in scheme ") // which is a line of our source
 	if got != nil && got.Kind != "" {
-		return apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v", got.Kind, got.Version, want.Kind, err))
+		return apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v", got.Kind, got.Version, want.Kind, text))
 	}
-	return apierrors.NewBadRequest(fmt.Sprintf("the object provided is unrecognized (must be of type %s): %v", want.Kind, err))
+	return apierrors.NewBadRequest(fmt.Sprintf("the object provided is unrecognized (must be of type %s): %s", want.Kind, text))
 }
 
 func wrongType(got, want schema.GroupVersionKind) error {

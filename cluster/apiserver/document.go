@@ -23,7 +23,7 @@ func (c *call) notModified(b []byte) bool {
 	c.w.Header().Set("Vary", "Accept")
 	for _, given := range strings.Split(c.r.Header.Get("If-None-Match"), ",") {
 		if strings.TrimSpace(given) == tag {
-			c.started = true
+			c.started, c.code = true, http.StatusNotModified
 			c.w.WriteHeader(http.StatusNotModified)
 			return true
 		}

@@ -14,6 +14,8 @@ type Limits struct {
 	HeaderBytesMax  int           // of a request's headers: 431 beyond
 	HeaderTimeout   time.Duration // for the headers to arrive
 	IdleTimeout     time.Duration // of a connection without a request
+	BodyTimeout     time.Duration // for a body to arrive: 400 beyond
+	WriteTimeout    time.Duration // for the client to take an answer, or a batch of a watch
 	RequestTimeout  time.Duration // of a request that is not a watch: 504 beyond
 	InFlightMax     int           // requests at a time, watches and logs apart: 429 beyond
 	WatchersMax     int64         // watches at a time: 429 beyond
@@ -24,7 +26,6 @@ type Limits struct {
 	PageMax         int64         // objects in a page of a list; a larger limit is cut
 	PatchOpsMax     int           // operations of a JSON patch: 413 beyond
 	SelectorMax     int           // bytes of a label or field selector: 400 beyond
-	ApplyTries      int           // times a write is tried again that met another
 }
 
 // DefaultLimits are Kubernetes' own where it has them.
@@ -35,6 +36,8 @@ func DefaultLimits() Limits {
 		HeaderBytesMax:  1 << 20,
 		HeaderTimeout:   32 * time.Second,
 		IdleTimeout:     90 * time.Second,
+		BodyTimeout:     time.Minute,
+		WriteTimeout:    time.Minute,
 		RequestTimeout:  time.Minute,
 		InFlightMax:     600,
 		WatchersMax:     20_000,
@@ -45,7 +48,6 @@ func DefaultLimits() Limits {
 		PageMax:         500_000,
 		PatchOpsMax:     10_000,
 		SelectorMax:     64 << 10,
-		ApplyTries:      5,
 	}
 }
 
@@ -56,6 +58,8 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.HeaderBytesMax, d.HeaderBytesMax)
 	orDefault(&l.HeaderTimeout, d.HeaderTimeout)
 	orDefault(&l.IdleTimeout, d.IdleTimeout)
+	orDefault(&l.BodyTimeout, d.BodyTimeout)
+	orDefault(&l.WriteTimeout, d.WriteTimeout)
 	orDefault(&l.RequestTimeout, d.RequestTimeout)
 	orDefault(&l.InFlightMax, d.InFlightMax)
 	orDefault(&l.WatchersMax, d.WatchersMax)
@@ -66,7 +70,6 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.PageMax, d.PageMax)
 	orDefault(&l.PatchOpsMax, d.PatchOpsMax)
 	orDefault(&l.SelectorMax, d.SelectorMax)
-	orDefault(&l.ApplyTries, d.ApplyTries)
 	return l
 }
 

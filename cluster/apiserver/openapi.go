@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -13,10 +12,11 @@ import (
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	smdschema "sigs.k8s.io/structured-merge-diff/v6/schema"
 
+	"seatrial.dev/seatrial/cluster/apiserver/openapi"
 	"seatrial.dev/seatrial/cluster/kinds"
 )
 
@@ -67,7 +67,7 @@ func (c *call) openAPIV2() error {
 // openAPIV3Index lists the documents, one for each group and version, with a hash
 // of each so that clients can keep them.
 func (c *call) openAPIV3Index() error {
-	paths := object{}
+	paths := map[string]any{}
 	for _, g := range c.s.resources.groups {
 		for _, v := range g.versions {
 			path := documentPath(v.gv)
@@ -75,10 +75,10 @@ func (c *call) openAPIV3Index() error {
 			if err != nil {
 				return apierrors.NewInternalError(err)
 			}
-			paths[path] = object{"serverRelativeURL": "/openapi/v3/" + path + "?hash=" + url.QueryEscape(strings.Trim(etag(doc), `"`))}
+			paths[path] = map[string]any{"serverRelativeURL": "/openapi/v3/" + path + "?hash=" + url.QueryEscape(strings.Trim(etag(doc), `"`))}
 		}
 	}
-	b, err := json.Marshal(object{"paths": paths})
+	b, err := json.Marshal(map[string]any{"paths": paths})
 	if err != nil {
 		return apierrors.NewInternalError(err)
 	}
@@ -111,7 +111,7 @@ func (c *call) openAPIV3(path string) error {
 	if given := c.query.Get("hash"); given != "" {
 		if given != hash {
 			c.w.Header().Set("Location", "/openapi/v3/"+path+"?hash="+hash)
-			c.started = true
+			c.started, c.code = true, http.StatusMovedPermanently
 			c.w.WriteHeader(http.StatusMovedPermanently)
 			return nil
 		}
@@ -149,69 +149,31 @@ func (s *Server) documentV3(path string) ([]byte, error) {
 	return nil, nil
 }
 
-func (s *Server) buildV3(v groupVersion) ([]byte, error) {
-	b := s.newBuilder(true)
-	paths := object{}
-	for _, r := range v.rows {
-		b.operations(paths, r)
-	}
-	return json.Marshal(object{"openapi": "3.0.0", "info": s.info(), "paths": paths, "components": object{"schemas": b.defs}})
-}
+func (s *Server) buildV3(v groupVersion) ([]byte, error) { return openapi.V3(s.source(), v.gv) }
 
-func (s *Server) buildV2() ([]byte, error) {
-	b := s.newBuilder(false)
-	paths := object{}
-	for _, g := range s.resources.groups {
-		for _, v := range g.versions {
-			for _, r := range v.rows {
-				b.operations(paths, r)
-			}
-		}
-	}
-	return json.Marshal(object{"swagger": "2.0", "info": s.info(), "paths": paths, "definitions": b.defs})
-}
+func (s *Server) buildV2() ([]byte, error) { return openapi.V2(s.source()) }
 
-func (s *Server) info() object {
-	return object{"title": "Kubernetes", "version": s.version().GitVersion}
-}
-
-// objectKind is the type of what a path of a resource takes.
-func objectKind(r *resource, s *subresource) schema.GroupVersionKind {
-	if s != nil {
-		return s.gvk
-	}
-	return r.gvk
-}
-
-func (s *Server) newBuilder(v3 bool) *schemaBuilder {
-	b := &schemaBuilder{v3: v3, defs: map[string]any{}, gvks: map[reflect.Type][]schema.GroupVersionKind{}, merging: s.owners.typeDefs()}
-	name := func(gvk schema.GroupVersionKind) {
+// source is the API as it is to be described.
+func (s *Server) source() openapi.Source {
+	src := openapi.Source{Version: s.version().GitVersion, Merging: s.owners.typeDefs(), New: func(gvk schema.GroupVersionKind) runtime.Object {
 		o, err := apiScheme.New(gvk)
 		if err != nil {
-			return
+			return nil
 		}
-		t := reflect.TypeOf(o).Elem()
-		for _, have := range b.gvks[t] {
-			if have == gvk {
-				return
-			}
-		}
-		b.gvks[t] = append(b.gvks[t], gvk)
-	}
+		return o
+	}}
 	for _, g := range s.resources.groups {
 		for _, v := range g.versions {
 			for _, r := range v.rows {
-				name(r.gvk)
-				name(r.gvk.GroupVersion().WithKind(r.gvk.Kind + "List"))
+				row := openapi.Resource{GVR: r.gvr, GVK: r.gvk, Namespaced: r.namespaced, Verbs: r.verbs}
 				for _, sub := range r.sortedSubs() {
-					name(sub.gvk)
+					row.Subresources = append(row.Subresources, openapi.Subresource{Name: sub.name, GVK: sub.gvk, Verbs: sub.verbs})
 				}
+				src.Resources = append(src.Resources, row)
 			}
 		}
 	}
-	b.gvks[reflect.TypeFor[metav1.Status]()] = []schema.GroupVersionKind{{Version: "v1", Kind: "Status"}}
-	b.gvks[reflect.TypeFor[metav1.DeleteOptions]()] = []schema.GroupVersionKind{{Version: "v1", Kind: "DeleteOptions"}}
-	return b
+	return src
 }
 
 // typeDefs is what server-side apply knows of the types, by model name.

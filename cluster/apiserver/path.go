@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"seatrial.dev/seatrial/cluster/auth"
 	"seatrial.dev/seatrial/cluster/kinds"
 )
 
@@ -19,7 +20,8 @@ type call struct {
 	s     *Server
 	w     http.ResponseWriter
 	r     *http.Request
-	user  User
+	conn  *http.ResponseController
+	user  auth.User
 	now   time.Time // of the cluster, at the latest do
 	query url.Values
 	out   output // how the answer is to be written
@@ -32,7 +34,10 @@ type call struct {
 	verb      string
 	rest      string // of a proxy path, after the subresource
 
-	started bool // the answer has begun
+	attributes *auth.Attributes // what was decided about
+	started    bool             // the answer has begun
+	code       int              // HTTP status of the answer
+	message    string           // of a refusal or a failure
 }
 
 // resolve reads the path: /api/v1/... and /apis/GROUP/VERSION/..., with

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/version"
 
 	"seatrial.dev/seatrial/cluster/api"
+	"seatrial.dev/seatrial/cluster/auth"
+	"seatrial.dev/seatrial/cluster/auth/audit"
 )
 
 // Cluster is a world's cluster as the HTTP front needs it: its API runs on one
@@ -36,16 +38,11 @@ type Logs interface {
 
 // Config is what may be chosen of a server. The zero value lets everyone in.
 type Config struct {
-	// Authenticate says who makes a request; an error that is no Status of its own
-	// is a 401. Nil: everyone is system:anonymous.
+	// Authenticate says who makes a request; an error is a 401. Nil: everyone is
+	// system:anonymous.
 	Authenticate Authenticate
-	// Authorize says whether he may. Nil: he may.
+	// Authorize says whether he may. Nil: he may, and reviews say so.
 	Authorize Authorize
-	// Admit looks at what a user is about to write. Nil: all is well.
-	Admit Admit
-	// Paths are served besides the API, by their exact paths, to whom Authorize
-	// allows the HTTP method in lower case on the path. They have no time limit.
-	Paths map[string]http.Handler
 	// Virtual are resources that are created but never stored, such as reviews and
 	// tokens.
 	Virtual []Virtual
@@ -53,6 +50,9 @@ type Config struct {
 	Version *version.Info
 	// Limits bound what a client can ask; zero fields mean those of DefaultLimits.
 	Limits Limits
+	// Audit hears of every request that has been answered, on the request's goroutine
+	// and with the machine's time. Nil: none is written down.
+	Audit func(*audit.Record)
 	// Report hears of a panic in a request, which the client sees as a 500. Nil: it
 	// is only counted.
 	Report func(panicked any, stack []byte)
@@ -84,6 +84,7 @@ func New(c Cluster, cfg Config) *Server {
 	}
 	if cfg.Authorize == nil {
 		cfg.Authorize = alwaysAllow
+		cfg.Virtual = append(Reviews(c, auth.AlwaysAllow{}, &auth.Front{}), cfg.Virtual...)
 	}
 	limits := cfg.Limits.withDefaults()
 	s := &Server{cluster: c, cfg: cfg, limits: limits, resources: newResources(cfg.Virtual),
@@ -124,7 +125,11 @@ func (s *Server) HTTPServer() *http.Server {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{s: s, w: w, r: r}
+	c := &call{s: s, w: w, r: r, conn: http.NewResponseController(w)}
+	c.newAuditID()
+	defer c.audit(time.Now())
+	c.deadline()
+	defer func() { _ = c.conn.SetWriteDeadline(time.Time{}) }() // the next request's connection
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -153,22 +158,25 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// deadline gives the client a time for what is written next. A connection that is
+// none, as in a test, has no deadlines.
+func (c *call) deadline() {
+	_ = c.conn.SetWriteDeadline(time.Now().Add(c.s.limits.RequestTimeout + c.s.limits.WriteTimeout))
+}
+
 // serve finds out who asks for what, whether he may, and lets it be done.
 func (c *call) serve() error {
 	if err := c.negotiate(); err != nil {
 		return err
 	}
-	user, err := c.s.cfg.Authenticate(c.r)
-	if err != nil {
-		return unauthorized(err)
-	}
-	c.user = user
-	unserved := c.resolve() // told to those alone who might do it if it were served
-	if err := c.authorize(c.verb); err != nil {
+	if err := c.authenticate(); err != nil {
 		return err
 	}
-	if unserved != nil {
-		return unserved
+	if err := c.resolve(); err != nil {
+		return err
+	}
+	if err := c.authorize(); err != nil {
+		return err
 	}
 	if c.isLong() {
 		return c.route()

@@ -1,22 +1,19 @@
 package apiserver
 
-import (
-	"io"
-	"net/http"
-)
+import "io"
 
 // stream copies a reader to the client as it comes, to its end or to that of the
 // connection.
 func (c *call) stream(r io.Reader) error {
-	out := http.NewResponseController(c.w)
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := r.Read(buf)
 		if n > 0 {
+			c.deadline()
 			if _, werr := c.w.Write(buf[:n]); werr != nil {
 				return nil // the client has gone, who could be told
 			}
-			_ = out.Flush()
+			_ = c.conn.Flush()
 		}
 		if err != nil {
 			return nil // the end, or too late for a status

@@ -160,7 +160,7 @@ func (c *call) log() error {
 	defer r.Close()
 	c.w.Header().Set("Content-Type", "text/plain")
 	c.w.WriteHeader(http.StatusOK)
-	c.started = true
+	c.started, c.code = true, http.StatusOK
 	return c.stream(r)
 }
 

@@ -26,7 +26,6 @@ type watcher struct {
 	rv      uint64         // version up to which the client knows all
 	initial []kinds.Object // to be sent first, as if just added
 	missed  []*seen        // since the version asked for, to be sent next
-	out     *http.ResponseController
 	key     encodingKey
 	reset   <-chan struct{} // closed when the world was set back
 	headed  bool            // a table's columns have been sent
@@ -44,7 +43,7 @@ func (c *call) watch() error {
 		return apierrors.NewTooManyRequests(fmt.Sprintf("more than %d watches at a time", c.s.limits.WatchersMax), 1)
 	}
 	defer c.s.watchers.Add(-1)
-	w := &watcher{c: c, opts: opts, feed: &c.s.hub.feeds[c.res.kind], out: http.NewResponseController(c.w)}
+	w := &watcher{c: c, opts: opts, feed: &c.s.hub.feeds[c.res.kind]}
 	w.key = encodingKey{media: c.out.media, form: c.out.form, v1beta: c.out.v1beta, served: c.res.gvk}
 	if c.out.media == mediaYAML {
 		w.key.media, c.out.media = mediaJSON, mediaJSON // YAML has no stream
@@ -60,8 +59,8 @@ func (c *call) watch() error {
 	c.w.Header().Set("Content-Type", media)
 	c.w.Header().Set("Cache-Control", "no-cache, private")
 	c.w.WriteHeader(http.StatusOK)
-	c.started = true
-	_ = w.out.Flush()
+	c.started, c.code = true, http.StatusOK
+	_ = w.c.conn.Flush()
 	w.run()
 	return nil
 }
@@ -186,7 +185,7 @@ func (w *watcher) sendInitial() bool {
 	if streaming && w.opts.bookmarks {
 		return w.sendBookmark(w.at, true)
 	}
-	return len(events) == 0 || w.out.Flush() == nil
+	return len(events) == 0 || w.c.conn.Flush() == nil
 }
 
 func (w *watcher) sendAll(events []*seen) bool {
@@ -200,10 +199,11 @@ func (w *watcher) sendAll(events []*seen) bool {
 		return true
 	}
 	w.rv = kept[len(kept)-1].RV
-	return w.sendEvents(kept) && w.out.Flush() == nil
+	return w.sendEvents(kept) && w.c.conn.Flush() == nil
 }
 
 func (w *watcher) sendEvents(events []*seen) bool {
+	w.c.deadline()
 	for _, e := range events {
 		t, o := w.view(e)
 		if t == "" {
@@ -290,8 +290,9 @@ func (w *watcher) sendFrame(t string, o runtime.Object) bool {
 	if err != nil {
 		return false
 	}
+	w.c.deadline()
 	if _, err := w.c.w.Write(frame); err != nil {
 		return false
 	}
-	return w.out.Flush() == nil
+	return w.c.conn.Flush() == nil
 }

@@ -73,9 +73,11 @@ func New(scn *scenarios.Scenario, seed uint64, observe func(store.Event)) (*Clus
 func (c *Cluster) Do(ctx context.Context, f func(now time.Time, a *api.API)) error {
 	return c.ask(ctx, func() {
 		c.external = true
+		defer func() {
+			c.external = false
+			c.settle()
+		}()
 		f(c.w.Engine().Date(), c.w.API())
-		c.external = false
-		c.settle()
 	})
 }
 
@@ -87,11 +89,17 @@ func (c *Cluster) settle() {
 	}
 }
 
-// ask runs f on the goroutine of Run.
+// ask runs f on the goroutine of Run. A panic of f is the caller's: the cluster goes
+// on.
 func (c *Cluster) ask(ctx context.Context, f func()) error {
 	finished := make(chan struct{})
+	var panicked any
 	select {
-	case c.work <- func() { f(); close(finished) }:
+	case c.work <- func() {
+		defer close(finished)
+		defer func() { panicked = recover() }()
+		f()
+	}:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-c.done:
@@ -99,6 +107,9 @@ func (c *Cluster) ask(ctx context.Context, f func()) error {
 	}
 	select {
 	case <-finished:
+		if panicked != nil {
+			panic(panicked)
+		}
 		return nil
 	case <-c.done:
 		return errEnded

@@ -1,4 +1,4 @@
-package apiserver
+package openapi
 
 import (
 	"encoding/json"
@@ -6,19 +6,21 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	smdschema "sigs.k8s.io/structured-merge-diff/v6/schema"
 )
 
-// schemaBuilder describes Go types as OpenAPI schemas, by reflection: the words come
+// builder describes Go types as OpenAPI schemas, by reflection: the words come
 // from SwaggerDoc, names from OpenAPIModelName, the merging of lists from the patch
 // tags and from the schema of server-side apply. The documents of the two OpenAPI
 // versions differ in how a schema refers to another.
-type schemaBuilder struct {
+type builder struct {
 	v3      bool
 	defs    map[string]any // by model name
 	gvks    map[reflect.Type][]schema.GroupVersionKind
 	merging map[string]*smdschema.TypeDef // by model name
+	new     func(schema.GroupVersionKind) runtime.Object
 }
 
 // fields of the JSON form of a schema.
@@ -37,7 +39,7 @@ type (
 var jsonMarshaler = reflect.TypeFor[json.Marshaler]()
 
 // ref is a reference to the definition of a named type, which it makes.
-func (b *schemaBuilder) ref(t reflect.Type) object {
+func (b *builder) ref(t reflect.Type) object {
 	name := b.define(t)
 	if b.v3 {
 		return object{"$ref": "#/components/schemas/" + name}
@@ -52,7 +54,7 @@ func modelName(t reflect.Type) string {
 	return strings.NewReplacer("/", ".", "-", "_").Replace(t.PkgPath()) + "." + t.Name()
 }
 
-func (b *schemaBuilder) define(t reflect.Type) string {
+func (b *builder) define(t reflect.Type) string {
 	name := modelName(t)
 	if _, ok := b.defs[name]; ok {
 		return name
@@ -79,7 +81,7 @@ func gvkObjects(list ...schema.GroupVersionKind) []object {
 	return out
 }
 
-func (b *schemaBuilder) definition(t reflect.Type, name string) object {
+func (b *builder) definition(t reflect.Type, name string) object {
 	zero := reflect.Zero(t).Interface()
 	if s, ok := zero.(scalarType); ok {
 		def := object{"type": s.OpenAPISchemaType()[0]}
@@ -118,7 +120,7 @@ func (b *schemaBuilder) definition(t reflect.Type, name string) object {
 
 // fields adds the properties of a struct; embedded structs count as if written in
 // place.
-func (b *schemaBuilder) fields(t reflect.Type, props object, required *[]string, merge *smdschema.TypeDef) {
+func (b *builder) fields(t reflect.Type, props object, required *[]string, merge *smdschema.TypeDef) {
 	var doc map[string]string
 	if d, ok := reflect.Zero(t).Interface().(documented); ok {
 		doc = d.SwaggerDoc()
@@ -187,7 +189,7 @@ func listTags(p object, merge *smdschema.TypeDef, name string) {
 }
 
 // value is the schema of a field's type. The map is the caller's to add to.
-func (b *schemaBuilder) value(t reflect.Type) object {
+func (b *builder) value(t reflect.Type) object {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -219,7 +221,7 @@ func (b *schemaBuilder) value(t reflect.Type) object {
 }
 
 // element is the schema of what a list or a map holds.
-func (b *schemaBuilder) element(t reflect.Type) object {
+func (b *builder) element(t reflect.Type) object {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}

@@ -1,4 +1,4 @@
-package apiserver
+package openapi
 
 import (
 	"reflect"
@@ -9,28 +9,29 @@ import (
 
 // operations describes the paths of a resource: enough for kubectl to find the type
 // behind a path, and to see that writes can be tried out and validated.
-func (b *schemaBuilder) operations(paths object, r *resource) {
-	base := "/apis/" + r.gvr.Group + "/" + r.gvr.Version
-	if r.gvr.Group == "" {
-		base = "/api/" + r.gvr.Version
+func (b *builder) operations(paths object, r *Resource) {
+	base := "/apis/" + r.GVR.Group + "/" + r.GVR.Version
+	if r.GVR.Group == "" {
+		base = "/api/" + r.GVR.Version
 	}
-	if r.namespaced {
-		if has(r.verbs, "list") {
-			paths[base+"/"+r.gvr.Resource] = object{"get": b.operation(r, "list", "get", nil)}
+	if r.Namespaced {
+		if has(r.Verbs, "list") {
+			paths[base+"/"+r.GVR.Resource] = object{"get": b.operation(r, "list", "get", nil)}
 		}
 		base += "/namespaces/{namespace}"
 	}
-	all := base + "/" + r.gvr.Resource
-	if many := b.pathItem(r, nil, r.verbs, map[string]string{"list": "get", "create": "post", "deletecollection": "delete"}); len(many) > 0 {
-		paths[all] = b.withNamespace(many, r.namespaced)
+	all := base + "/" + r.GVR.Resource
+	if many := b.pathItem(r, nil, r.Verbs, map[string]string{"list": "get", "create": "post", "deletecollection": "delete"}); len(many) > 0 {
+		paths[all] = b.withNamespace(many, r.Namespaced)
 	}
-	one := b.pathItem(r, nil, r.verbs, map[string]string{"get": "get", "update": "put", "patch": "patch", "delete": "delete"})
+	one := b.pathItem(r, nil, r.Verbs, map[string]string{"get": "get", "update": "put", "patch": "patch", "delete": "delete"})
 	if len(one) > 0 {
-		paths[all+"/{name}"] = b.withNamespace(one, r.namespaced, "name")
+		paths[all+"/{name}"] = b.withNamespace(one, r.Namespaced, "name")
 	}
-	for _, s := range r.sortedSubs() {
-		item := b.pathItem(r, s, s.verbs, map[string]string{"get": "get", "update": "put", "patch": "patch", "create": "post", "delete": "delete"})
-		paths[all+"/{name}/"+s.name] = b.withNamespace(item, r.namespaced, "name")
+	for i := range r.Subresources {
+		s := &r.Subresources[i]
+		item := b.pathItem(r, s, s.Verbs, map[string]string{"get": "get", "update": "put", "patch": "patch", "create": "post", "delete": "delete"})
+		paths[all+"/{name}/"+s.Name] = b.withNamespace(item, r.Namespaced, "name")
 	}
 }
 
@@ -43,7 +44,7 @@ func has(list []string, s string) bool {
 	return false
 }
 
-func (b *schemaBuilder) pathItem(r *resource, s *subresource, verbs []string, methods map[string]string) object {
+func (b *builder) pathItem(r *Resource, s *Subresource, verbs []string, methods map[string]string) object {
 	item := object{}
 	for _, v := range verbs {
 		if m := methods[v]; m != "" {
@@ -54,7 +55,7 @@ func (b *schemaBuilder) pathItem(r *resource, s *subresource, verbs []string, me
 }
 
 // withNamespace adds the parameters that stand in the path itself.
-func (b *schemaBuilder) withNamespace(item object, namespaced bool, names ...string) object {
+func (b *builder) withNamespace(item object, namespaced bool, names ...string) object {
 	var params []object
 	if namespaced {
 		names = append(names, "namespace")
@@ -70,7 +71,7 @@ func (b *schemaBuilder) withNamespace(item object, namespaced bool, names ...str
 	return item
 }
 
-func (b *schemaBuilder) parameter(in, name, typ string) object {
+func (b *builder) parameter(in, name, typ string) object {
 	p := object{"in": in, "name": name, "uniqueItems": true}
 	if b.v3 {
 		delete(p, "uniqueItems")
@@ -90,10 +91,10 @@ var queryParameters = map[string][]string{
 	"deletecollection": {"continue:string", "dryRun:string", "fieldSelector:string", "gracePeriodSeconds:integer", "labelSelector:string", "limit:integer", "propagationPolicy:string"},
 }
 
-func (b *schemaBuilder) operation(r *resource, verb, method string, s *subresource) object {
-	gvk, action := r.gvk, verb
+func (b *builder) operation(r *Resource, verb, method string, s *Subresource) object {
+	gvk, action := r.GVK, verb
 	if s != nil {
-		gvk = s.gvk
+		gvk = s.GVK
 	}
 	switch verb {
 	case "create":
@@ -101,18 +102,18 @@ func (b *schemaBuilder) operation(r *resource, verb, method string, s *subresour
 	case "update":
 		action = "put"
 	}
-	body := reflect.TypeOf(newObject(objectKind(r, s))).Elem()
+	body := b.typeOf(gvk)
 	answer := body
 	switch {
 	case verb == "list":
-		if l, err := apiScheme.New(r.gvk.GroupVersion().WithKind(r.gvk.Kind + "List")); err == nil {
-			answer = reflect.TypeOf(l).Elem()
+		if t := b.typeOf(r.GVK.GroupVersion().WithKind(r.GVK.Kind + "List")); t != nil {
+			answer = t
 		}
 	case verb == "delete" || verb == "deletecollection":
 		answer = reflect.TypeFor[metav1.Status]()
 	}
 	op := object{"x-kubernetes-action": action, "x-kubernetes-group-version-kind": gvkObjects(gvk)[0],
-		"operationId": verb + operationGroup(r) + r.gvk.Kind + subName(s) + method, "responses": b.responses(answer)}
+		"operationId": verb + operationGroup(r) + r.GVK.Kind + subName(s) + method, "responses": b.responses(answer)}
 	var params []object
 	for _, q := range queryParameters[verb] {
 		name, typ := splitColon(q)
@@ -134,20 +135,20 @@ func splitColon(s string) (string, string) {
 	return s, ""
 }
 
-func subName(s *subresource) string {
+func subName(s *Subresource) string {
 	if s == nil {
 		return ""
 	}
-	return s.name
+	return s.Name
 }
 
-func operationGroup(r *resource) string { return r.gvr.Group + r.gvr.Version }
+func operationGroup(r *Resource) string { return r.GVR.Group + r.GVR.Version }
 
-func (b *schemaBuilder) responses(t reflect.Type) object {
+func (b *builder) responses(t reflect.Type) object {
 	schema := b.ref(t)
 	ok := object{"description": "OK"}
 	if b.v3 {
-		ok["content"] = object{mediaJSON: object{"schema": schema}, mediaYAML: object{"schema": schema}, mediaProto: object{"schema": schema}}
+		ok["content"] = object{"application/json": object{"schema": schema}, "application/yaml": object{"schema": schema}, "application/vnd.kubernetes.protobuf": object{"schema": schema}}
 	} else {
 		ok["schema"] = schema
 	}
@@ -155,7 +156,7 @@ func (b *schemaBuilder) responses(t reflect.Type) object {
 }
 
 // body says what is to be sent.
-func (b *schemaBuilder) body(op object, params *[]object, verb string, t reflect.Type) {
+func (b *builder) body(op object, params *[]object, verb string, t reflect.Type) {
 	var media []string
 	switch verb {
 	case "create", "update":
