@@ -169,7 +169,7 @@ func (c *call) apply(body []byte, opts writeOptions) error {
 				err = missing
 				return
 			}
-			if err = c.authorize("create"); err != nil {
+			if err = c.authorizeAlso("create"); err != nil {
 				return
 			}
 			code = http.StatusCreated

@@ -17,14 +17,16 @@ import (
 
 // call is one HTTP request on its way through the server.
 type call struct {
-	s     *Server
-	w     http.ResponseWriter
-	r     *http.Request
-	conn  *http.ResponseController
-	user  auth.User
-	now   time.Time // of the cluster, at the latest do
-	query url.Values
-	out   output // how the answer is to be written
+	s    *Server
+	w    http.ResponseWriter
+	r    *http.Request
+	conn *http.ResponseController
+	user auth.User
+	// sender is whose credentials the request carries, where that is not the user.
+	sender *auth.User
+	now    time.Time // of the cluster, at the latest do
+	query  url.Values
+	out    output // how the answer is to be written
 
 	// What the path says; res is nil for a path that is no resource.
 	res       *resource
@@ -35,6 +37,8 @@ type call struct {
 	rest      string // of a proxy path, after the subresource
 
 	attributes *auth.Attributes // what was decided about
+	decision   string           // allow or forbid; "" before there was one
+	reason     string           // of it, or why the sender is not known
 	started    bool             // the answer has begun
 	code       int              // HTTP status of the answer
 	message    string           // of a refusal or a failure
@@ -179,8 +183,7 @@ func (c *call) route() error {
 	switch {
 	case c.res == nil:
 		if h := c.s.cfg.Paths[c.r.URL.Path]; h != nil {
-			c.started = true
-			h.ServeHTTP(c.w, c.r)
+			c.pass(h)
 			return nil
 		}
 		return c.plainPath()

@@ -194,7 +194,6 @@ func openCluster(scn *scenarios.Scenario, seed uint64, g *guard, l net.Listener)
 	front = apiserver.New(o.cluster, cfg)
 	o.server = front.HTTPServer()
 	if g != nil {
-		o.server.Handler = o.who.Handler(front)
 		o.server.TLSConfig = o.keys.config()
 	}
 	return o, nil

@@ -10,13 +10,12 @@ import (
 	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/util/uuid"
-
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/apiserver"
 	"seatrial.dev/seatrial/cluster/auth"
+	"seatrial.dev/seatrial/cluster/auth/audit"
 	"seatrial.dev/seatrial/cluster/auth/auditfile"
+	"seatrial.dev/seatrial/cluster/auth/bootstraptoken"
 	"seatrial.dev/seatrial/cluster/auth/certs"
 	"seatrial.dev/seatrial/cluster/auth/defaultroles"
 	"seatrial.dev/seatrial/cluster/auth/nodeauth"
@@ -55,6 +54,8 @@ type Identity struct {
 	cfg     Config
 	issuer  *satoken.Issuer
 	always  []auth.Authenticator // that need not ask the cluster
+	issued  []auth.Authenticator // of the tokens that it issues: on its goroutine and at its time
+	store   *store.Store         // the cluster's, set by Prepare and used on its goroutine
 
 	mu    sync.RWMutex // held to write by Observe
 	index *rbac.Index  // nil without mode RBAC
@@ -69,6 +70,7 @@ func New(c apiserver.Cluster, issuer *satoken.Issuer, cfg Config) (*Identity, er
 		return nil, err
 	}
 	i := &Identity{cluster: c, cfg: cfg, issuer: issuer, chain: auth.Chain{auth.Privileged{}}}
+	i.issued = []auth.Authenticator{bootstraptoken.New(i.look), satoken.NewAuthenticator(issuer, i.look)}
 	if len(cfg.Clients) > 0 {
 		i.always = append(i.always, certs.NewClientAuth(cfg.Clients...))
 	}
@@ -94,14 +96,21 @@ func New(c apiserver.Cluster, issuer *satoken.Issuer, cfg Config) (*Identity, er
 	return i, nil
 }
 
-// Configure makes a server ask this identity. The server must stand behind Handler.
+// Configure makes a server ask this identity.
 func (i *Identity) Configure(cfg *apiserver.Config) error {
 	documents, err := i.documents()
 	if err != nil {
 		return err
 	}
 	cfg.Authenticate, cfg.Authorize, cfg.Admit = i.authenticate, i.authorize, i.admit
-	cfg.Virtual = append(cfg.Virtual, i.virtual()...)
+	if i.cfg.Audit != nil {
+		cfg.Audit = i.record
+	}
+	tokens := &auth.Front{Of: i.issued}
+	if i.cfg.Tokens != nil {
+		tokens.Of = append(tokens.Of[:len(tokens.Of):len(tokens.Of)], i.cfg.Tokens)
+	}
+	cfg.Virtual = append(append(cfg.Virtual, apiserver.Reviews(i.cluster, locked{i}, tokens)...), i.tokens())
 	if cfg.Paths == nil {
 		cfg.Paths = map[string]http.Handler{}
 	}
@@ -109,6 +118,13 @@ func (i *Identity) Configure(cfg *apiserver.Config) error {
 		cfg.Paths[path] = d
 	}
 	return nil
+}
+
+// record writes an audit line.
+func (i *Identity) record(r *audit.Record) {
+	if err := i.cfg.Audit.Write(r); err != nil && i.cfg.Problem != nil {
+		i.cfg.Problem(err)
+	}
 }
 
 // Observe follows a write. The cluster calls it on its own goroutine.
@@ -123,14 +139,18 @@ func (i *Identity) Observe(e store.Event) {
 	}
 }
 
+// look finds an object of the cluster, on its goroutine.
+func (i *Identity) look(r kinds.Ref) kinds.Object { return i.store.Get(r) }
+
 // Prepare creates what the modes need of objects, where it is not there: the default
-// roles and bindings, in mode RBAC. It is to be called before people are let in.
+// roles and bindings, in mode RBAC. It must be called before anybody is let in.
 func (i *Identity) Prepare(ctx context.Context) error {
-	if i.index == nil {
-		return nil
-	}
 	var failed error
 	err := i.cluster.Do(ctx, func(now time.Time, a *api.API) {
+		i.store = a.Store()
+		if i.index == nil {
+			return
+		}
 		for _, o := range defaultroles.All() {
 			if a.Store().Get(kinds.RefOf(o)) != nil {
 				continue
@@ -142,42 +162,3 @@ func (i *Identity) Prepare(ctx context.Context) error {
 	})
 	return errors.Join(err, failed)
 }
-
-// locked is the chain of authorizers, for whoever holds no lock.
-type locked struct{ i *Identity }
-
-func (l locked) Authorize(a *auth.Attributes) (auth.Decision, string) {
-	l.i.mu.RLock()
-	defer l.i.mu.RUnlock()
-	return l.i.chain.Authorize(a)
-}
-
-func (l locked) Rules(u *auth.User, namespace string) auth.Rules {
-	l.i.mu.RLock()
-	defer l.i.mu.RUnlock()
-	return l.i.chain.Rules(u, namespace)
-}
-
-// admit keeps users from granting what they do not have.
-func (i *Identity) admit(_ context.Context, u apiserver.User, r api.Request, stored kinds.Object) error {
-	if i.index == nil || r.Object == nil || r.Subresource != "" {
-		return nil
-	}
-	switch r.Ref.Kind {
-	case kinds.Role, kinds.ClusterRole, kinds.RoleBinding, kinds.ClusterRoleBinding:
-	default:
-		return nil
-	}
-	o := kinds.Clone(r.Object)
-	kinds.Default(o)
-	user := auth.User(u)
-	i.mu.RLock()
-	defer i.mu.RUnlock()
-	return i.index.CheckEscalation(i.chain, &user, o, stored)
-}
-
-// newID is a fresh UUID, of a request or a token.
-func newID() string { return string(uuid.NewUUID()) }
-
-// unavailable says that the cluster could not be asked.
-func unavailable(err error) error { return apierrors.NewServiceUnavailable(err.Error()) }
