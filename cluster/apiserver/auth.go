@@ -82,6 +82,9 @@ func (c *call) authenticate() error {
 	c.reason = err.Error()
 	var known apierrors.APIStatus
 	if errors.As(err, &known) {
+		if apierrors.IsForbidden(err) { // to act as another
+			c.decision = "forbid"
+		}
 		return err
 	}
 	return auth.Unauthorized()
