@@ -133,6 +133,7 @@ type fileRequest struct {
 	ResourceVersion    string `json:"resourceVersion,omitempty"`
 	GracePeriodSeconds *int64 `json:"gracePeriodSeconds,omitempty"`
 	Propagation        string `json:"propagation,omitempty"`
+	Owners             bool   `json:"owners,omitempty"`
 }
 
 type fileNode struct {

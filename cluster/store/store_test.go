@@ -177,7 +177,7 @@ func (m *model) compareHistory(t *rapid.T, s *Store) {
 		list, err := s.ListAt(kinds.ConfigMap, "", start, uint64(i+1))
 		require.NoError(t, err)
 		var got, rest []string
-		for _, o := range list {
+		for o := range list {
 			c := o.(*corev1.ConfigMap)
 			got = append(got, fmt.Sprintf("%s\x00%s %s %s", c.Namespace, c.Name, c.ResourceVersion, c.Data["v"]))
 		}

@@ -44,11 +44,11 @@ func differences(old, now kinds.Object) []string {
 		switch {
 		case i >= len(was) || was[i].value == is[i].value:
 		case was[i].value == "":
-			out = append(out, is[i].name+" is "+is[i].value)
+			out = append(out, is[i].name+is[i].verb()+is[i].value)
 		case is[i].value == "":
-			out = append(out, is[i].name+" is no longer "+was[i].value)
+			out = append(out, is[i].name+is[i].verb()+"no longer "+was[i].value)
 		default:
-			out = append(out, fmt.Sprintf("%s goes from %s to %s", is[i].name, was[i].value, is[i].value))
+			out = append(out, fmt.Sprintf("%s%sfrom %s to %s", is[i].name, map[bool]string{false: " goes ", true: " go "}[is[i].plural()], was[i].value, is[i].value))
 		}
 	}
 	return out
@@ -66,6 +66,16 @@ func state(o kinds.Object) string {
 }
 
 type aspect struct{ name, value string }
+
+// plural says whether the aspect's name is a plural, and verb is "is" or "are".
+func (a aspect) plural() bool { return strings.HasSuffix(a.name, "s") }
+
+func (a aspect) verb() string {
+	if a.plural() {
+		return " are "
+	}
+	return " is "
+}
 
 // aspects are what of an object its history is told by, the same list for every
 // object of a kind.

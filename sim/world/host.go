@@ -2,6 +2,8 @@ package world
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -189,11 +191,25 @@ func (h *host) powerOn() {
 	h.runtime.reset()
 	clear(h.seen)
 	h.stream.down = false
-	h.input(nodeagent.Booted{Node: h.node})
+	h.input(nodeagent.Booted{Node: h.withImages()})
 	h.stream.broken = true
 	h.stream.epoch++
 	h.w.eng.After(h.w.net.Latency(h.w.server.party, h.party), h.id, sim.Msg{Kind: msgResume, B: h.stream.epoch})
 	h.connectionChanged()
+}
+
+// withImages is the node with the images that its disk has kept, in the order of
+// their names.
+func (h *host) withImages() *corev1.Node {
+	if len(h.runtime.images) == 0 {
+		return h.node
+	}
+	n := *h.node
+	n.Status.Images = nil
+	for _, name := range slices.Sorted(maps.Keys(h.runtime.images)) {
+		n.Status.Images = append(n.Status.Images, corev1.ContainerImage{Names: []string{name}, SizeBytes: h.w.behaviour(name).SizeBytes})
+	}
+	return &n
 }
 
 // powerOff loses everything but the disk.
