@@ -274,6 +274,7 @@ type stream struct {
 	broken bool
 	down   bool // the process does not run
 	epoch  uint64
+	coming bool // a message that resumes the watch is on its way
 }
 
 // send puts the event of version rv on its way. B is the stream's epoch, so that
@@ -303,16 +304,25 @@ func (st *stream) arrives(epoch uint64) bool {
 
 // heal asks for a broken watch to be resumed, if the link is up.
 func (st *stream) heal() {
-	if st.broken && !st.down && st.w.net.Connected(st.w.server.party, st.party) {
-		st.epoch++
-		delay := st.w.timing.Reconnect + 2*st.w.net.Latency(st.w.server.party, st.party)
-		st.w.eng.After(delay, st.to, sim.Msg{Kind: st.resume, B: st.epoch})
+	if st.broken && !st.down && !st.coming && st.w.net.Connected(st.w.server.party, st.party) {
+		st.resumeAfter(st.w.timing.Reconnect + 2*st.w.net.Latency(st.w.server.party, st.party))
 	}
+}
+
+// resumeAfter resumes the watch after d, from what the process has seen.
+func (st *stream) resumeAfter(d time.Duration) {
+	st.epoch++
+	st.broken, st.coming = true, true
+	st.w.eng.After(d, st.to, sim.Msg{Kind: st.resume, B: st.epoch})
 }
 
 // resumed says whether the watch works again; false if the link broke meanwhile.
 func (st *stream) resumed(epoch uint64) bool {
-	if epoch != st.epoch || st.down || !st.w.net.Connected(st.w.server.party, st.party) {
+	if epoch != st.epoch {
+		return false
+	}
+	st.coming = false
+	if st.down || !st.w.net.Connected(st.w.server.party, st.party) {
 		return false
 	}
 	st.broken = false
