@@ -11,6 +11,7 @@ import (
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/apiserver"
 	"seatrial.dev/seatrial/cluster/auth"
+	"seatrial.dev/seatrial/cluster/auth/noderestriction"
 	"seatrial.dev/seatrial/cluster/kinds"
 )
 
@@ -98,8 +99,13 @@ func (l locked) Rules(u *auth.User, namespace string) auth.Rules {
 	return l.i.chain.Rules(u, namespace)
 }
 
-// admit keeps users from granting what they do not have.
+// admit keeps users from granting what they do not have, and nodes to what is theirs.
 func (i *Identity) admit(u *auth.User, r *api.Request, stored kinds.Object) error {
+	if i.view != nil {
+		if err := noderestriction.CheckWrite(u, r, stored); err != nil {
+			return err
+		}
+	}
 	if i.index == nil || r.Object == nil || r.Subresource != "" {
 		return nil
 	}

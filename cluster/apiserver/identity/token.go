@@ -13,6 +13,7 @@ import (
 
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/apiserver"
+	"seatrial.dev/seatrial/cluster/auth/noderestriction"
 	"seatrial.dev/seatrial/cluster/auth/satoken"
 	"seatrial.dev/seatrial/cluster/kinds"
 )
@@ -29,7 +30,13 @@ func (i *Identity) token(ctx context.Context, r apiserver.VirtualRequest) (runti
 	var out *authenticationv1.TokenRequest
 	var err error
 	failed := i.cluster.Do(ctx, func(now time.Time, a *api.API) {
-		out, err = i.issuer.Mint(now, a.Store().Get, kinds.Key{Namespace: r.Namespace, Name: r.Name}, r.Object.(*authenticationv1.TokenRequest), string(uuid.NewUUID()))
+		get, account, q := a.Store().Get, kinds.Key{Namespace: r.Namespace, Name: r.Name}, r.Object.(*authenticationv1.TokenRequest)
+		if i.view != nil {
+			if err = noderestriction.CheckToken(&r.User, get, account, q); err != nil {
+				return
+			}
+		}
+		out, err = i.issuer.Mint(now, get, account, q, string(uuid.NewUUID()))
 	})
 	if failed != nil {
 		return nil, unavailable(failed)
