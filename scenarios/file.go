@@ -58,6 +58,7 @@ type fileNetwork struct {
 type fileLatency struct {
 	SameZone  *duration `json:"sameZone"`
 	CrossZone *duration `json:"crossZone"`
+	Jitter    *int64    `json:"jitterPercent"`
 }
 
 type fileGroup struct {
