@@ -254,7 +254,7 @@ func writeRecording(cluster *serve.Cluster, file string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(file, text, 0o666); err != nil {
+	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return fmt.Errorf("write the recording: %w", err)
 	}
 	fmt.Fprintf(os.Stderr, "the run is recorded in %s; repeat it with: seatrial run %s\n", file, file)
