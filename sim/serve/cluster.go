@@ -147,6 +147,7 @@ func (c *Cluster) Run(ctx context.Context) (err error) {
 		}
 	}()
 	c.w.Start(watcher{c})
+	c.advance(0) // a recorded request comes after all else at its time, and so must the first
 	for {
 		if ctx.Err() != nil {
 			return nil
