@@ -100,11 +100,12 @@ func listAfterCompaction(t *testing.T, _ *cluster) {
 	require.Len(t, first.Items, limit)
 	require.EqualValues(t, chunked-limit, *first.RemainingItemCount)
 	c.makeConfigMap(t, configMap("noise"))
-	expired := ""
+	expired, n := "", 0
 	c.until(t, "the token to expire", func() (bool, error) {
-		c.setMutation(t, "noise", 0)
-		_, err := c.kube.CoreV1().ConfigMaps(c.ns).Patch(c.ctx, "noise", mergePatch, annotated(t, "at", time.Now().String()), metav1.PatchOptions{})
-		require.NoError(t, err)
+		for range chunked {
+			n++
+			c.setMutation(t, "noise", n)
+		}
 		_, err = c.kube.CoreV1().PodTemplates(c.ns).List(c.ctx, metav1.ListOptions{Limit: limit, Continue: first.Continue})
 		if err == nil {
 			return false, nil
