@@ -29,6 +29,7 @@ type entry struct {
 var registry = slices.Concat(
 	discoveryEntries, watchEntries, chunkingEntries, validationEntries, collectorEntries, namespaceEntries,
 	configMapEntries, secretEntries, serviceEntries, leaseEntries, podTemplateEntries, eventEntries,
+	deploymentEntries, setEntries,
 )
 
 func TestConformance(t *testing.T) {
