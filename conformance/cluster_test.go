@@ -49,6 +49,7 @@ spec:
   - {match: "demo/done:*", runFor: 1s}
   - {match: "demo/fail:*", runFor: 1s, exitCode: 42}
   - {match: "demo/unready:*", readyAfter: 1000h}
+  - {match: "demo/stubborn:*", stopAfter: 1000h}
   - {match: "demo/broken:*", pullError: "no such image"}
 `
 

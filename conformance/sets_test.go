@@ -421,7 +421,7 @@ func daemonSetRetries(t *testing.T, c *cluster) {
 
 // daemonSetSelects labels one node with a label of the entry's own.
 func daemonSetSelects(t *testing.T, c *cluster) {
-	list, err := c.kube.CoreV1().Nodes().List(c.ctx, metav1.ListOptions{})
+	list, err := c.kube.CoreV1().Nodes().List(c.ctx, selecting("!"+operated)) // not those of other entries
 	require.NoError(t, err)
 	node := list.Items[0].Name
 	color := func(value any) {

@@ -43,10 +43,14 @@ type turn struct {
 func begin(now time.Time, v *view.View, j *batchv1.Job, p *ctrl.Plan) *turn {
 	t := &turn{now: now, j: j, p: p}
 	t.status = *j.Status.DeepCopy()
+	selector := selectorOf(j)
 	for pod := range v.PodsOf(j.UID).Pods() {
+		if !selector.Empty() && ownership.Claim(j, pod, selector.Matches(labels.Set(pod.Labels))) == ownership.Release {
+			p.Write(ownership.ReleaseWrite(pod, j.UID)) // an orphan, it loses its finalizer in its own turn
+			continue
+		}
 		t.pods = append(t.pods, pod)
 	}
-	selector := selectorOf(j)
 	for pod := range v.OrphanPods(j.Namespace) {
 		if ownership.Claim(j, pod, !selector.Empty() && selector.Matches(labels.Set(pod.Labels))) == ownership.Adopt {
 			p.Write(ownership.AdoptWrite(j, pod))
