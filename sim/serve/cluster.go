@@ -151,6 +151,7 @@ func (c *Cluster) Run(ctx context.Context) (err error) {
 		}
 	}()
 	c.w.Start(watcher{c})
+	c.advance(0) // what a cluster begins with is there before the first request
 	for {
 		if ctx.Err() != nil {
 			return nil
