@@ -2,6 +2,7 @@ package netsim
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -14,17 +15,20 @@ type Latency struct {
 	SameHost  time.Duration // loopback
 	SameZone  time.Duration
 	CrossZone time.Duration
+	// JitterPercent is by how much, at most, a message may take longer than that.
+	JitterPercent int64
 }
 
 // DefaultLatency is that of a cloud region: a tenth of a millisecond inside a
 // zone, half a millisecond between zones.
 func DefaultLatency() Latency {
-	return Latency{SameHost: 20 * time.Microsecond, SameZone: 100 * time.Microsecond, CrossZone: 500 * time.Microsecond}
+	return Latency{SameHost: 20 * time.Microsecond, SameZone: 100 * time.Microsecond, CrossZone: 500 * time.Microsecond, JitterPercent: 20}
 }
 
 // Net is the network.
 type Net struct {
 	latency Latency
+	rand    *rand.Rand
 	names   []string
 	zones   []string
 	byName  map[string]Party
@@ -47,8 +51,11 @@ func (s set) has(p Party) bool {
 	return ok
 }
 
-// New returns a network without parties.
-func New(l Latency) *Net { return &Net{latency: l, byName: map[string]Party{}} }
+// New returns a network without parties. rand is the stream that jitter is drawn
+// from.
+func New(l Latency, rand *rand.Rand) *Net {
+	return &Net{latency: l, rand: rand, byName: map[string]Party{}}
+}
 
 // Join adds a party; names are unique.
 func (n *Net) Join(name, zone string) Party {
@@ -67,7 +74,18 @@ func (n *Net) Find(name string) (Party, bool) { p, ok := n.byName[name]; return 
 // Name returns a party's name.
 func (n *Net) Name(p Party) string { return n.names[p] }
 
-// Latency is the one-way delay from a to b.
+// Delay is how long a message from a to b takes this time: the latency, and a jitter
+// that is drawn anew for each message. Two messages may so overtake each other;
+// whoever needs their order keeps it.
+func (n *Net) Delay(a, b Party) time.Duration {
+	d := n.Latency(a, b)
+	if spread := int64(d) * n.latency.JitterPercent / 100; spread > 0 {
+		d += time.Duration(n.rand.Uint64() % uint64(spread+1))
+	}
+	return d
+}
+
+// Latency is the least one-way delay from a to b.
 func (n *Net) Latency(a, b Party) time.Duration {
 	switch {
 	case a == b:

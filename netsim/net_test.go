@@ -1,13 +1,14 @@
 package netsim
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
 func three() (n *Net, a, b, c Party) {
-	n = New(DefaultLatency())
+	n = New(DefaultLatency(), rand.New(rand.NewPCG(1, 1)))
 	return n, n.Join("a", "z1"), n.Join("b", "z1"), n.Join("c", "z2")
 }
 
@@ -17,6 +18,19 @@ func TestLatencyByDistance(t *testing.T) {
 	require.Equal(t, l.SameHost, n.Latency(a, a))
 	require.Equal(t, l.SameZone, n.Latency(a, b))
 	require.Equal(t, l.CrossZone, n.Latency(c, a))
+}
+
+func TestDelayIsLatencyAndBoundedJitter(t *testing.T) {
+	n, a, _, c := three()
+	least := n.Latency(a, c)
+	seen := map[bool]bool{}
+	for range 1000 {
+		d := n.Delay(a, c)
+		require.GreaterOrEqual(t, d, least)
+		require.LessOrEqual(t, d, least+least/5)
+		seen[d > least+least/10] = true
+	}
+	require.Len(t, seen, 2, "short and long delays both occur")
 }
 
 func TestIsolateAndRejoin(t *testing.T) {

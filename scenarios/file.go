@@ -58,6 +58,7 @@ type fileNetwork struct {
 type fileLatency struct {
 	SameZone  *duration `json:"sameZone"`
 	CrossZone *duration `json:"crossZone"`
+	Jitter    *int64    `json:"jitterPercent"`
 }
 
 type fileGroup struct {
@@ -133,6 +134,7 @@ type fileRequest struct {
 	ResourceVersion    string `json:"resourceVersion,omitempty"`
 	GracePeriodSeconds *int64 `json:"gracePeriodSeconds,omitempty"`
 	Propagation        string `json:"propagation,omitempty"`
+	Owners             bool   `json:"owners,omitempty"`
 }
 
 type fileNode struct {

@@ -37,6 +37,7 @@ const (
 	defaultRegistryRate = 100 << 20
 	defaultSameZone     = 100 * time.Microsecond
 	defaultCrossZone    = 500 * time.Microsecond
+	defaultJitter       = 20 // per cent
 )
 
 // Read reads a scenario file and the manifests that it names. The error, if any,
@@ -192,6 +193,12 @@ func (r *reader) network() {
 	}
 	if d := in.Latency.CrossZone; d != nil {
 		out.LatencyCrossZone = time.Duration(*d)
+	}
+	out.JitterPercent = defaultJitter
+	if j := in.Latency.Jitter; j != nil {
+		if out.JitterPercent = *j; *j < 0 || *j > 1000 {
+			r.fail("spec.cluster.network.latency.jitterPercent", "want 0 to 1000")
+		}
 	}
 	out.RegistryBytesPerSecond = defaultRegistryRate
 	if q := in.RegistryBandwidth; q != nil {

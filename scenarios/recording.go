@@ -19,7 +19,7 @@ import (
 // refused then, and will be again.
 func (r *reader) request(at string, f *fileRequest) Action {
 	q := api.Request{Subresource: f.Subresource, PatchType: types.PatchType(f.PatchType), Patch: []byte(f.Patch), Node: f.Node, Replicas: f.Replicas,
-		UID: types.UID(f.UID), RV: f.ResourceVersion, Grace: api.GraceDefault, Propagation: metav1.DeletionPropagation(f.Propagation)}
+		UID: types.UID(f.UID), RV: f.ResourceVersion, Grace: api.GraceDefault, Propagation: metav1.DeletionPropagation(f.Propagation), Owners: f.Owners}
 	for _, v := range []api.Verb{api.VerbCreate, api.VerbUpdate, api.VerbPatch, api.VerbDelete} {
 		if v.String() == f.Verb {
 			q.Verb = v
@@ -56,7 +56,7 @@ type Recorded struct {
 // Record notes a write as it is asked for, before the API changes its object.
 func Record(at time.Duration, q api.Request) (Recorded, error) {
 	f := fileRequest{Verb: q.Verb.String(), Subresource: q.Subresource, PatchType: string(q.PatchType), Patch: string(q.Patch), Node: q.Node,
-		Replicas: q.Replicas, UID: string(q.UID), ResourceVersion: q.RV, Propagation: string(q.Propagation)}
+		Replicas: q.Replicas, UID: string(q.UID), ResourceVersion: q.RV, Propagation: string(q.Propagation), Owners: q.Owners}
 	if q.Grace >= 0 && (q.Verb == api.VerbDelete || q.Subresource == api.SubEviction) {
 		f.GracePeriodSeconds = &q.Grace
 	}

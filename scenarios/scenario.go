@@ -35,6 +35,7 @@ type Network struct {
 	NodePortMin, NodePortMax int32
 	LatencySameZone          time.Duration // one way
 	LatencyCrossZone         time.Duration // one way
+	JitterPercent            int64         // by how much a message may take longer
 	RegistryBytesPerSecond   int64         // of one image pull
 }
 

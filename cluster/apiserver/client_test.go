@@ -1,9 +1,11 @@
 package apiserver_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -184,6 +186,27 @@ func TestBookmarks(t *testing.T) {
 		}
 	}
 	t.Fatal("no bookmark of version 2 came")
+}
+
+// TestQuietWatch: a watch over HTTP/2 outlives the deadlines of what it writes.
+func TestQuietWatch(t *testing.T) {
+	c := newCluster(t, store.WindowDefault, apiserver.Config{Limits: apiserver.Limits{BookmarkEvery: 60 * time.Millisecond, WriteTimeout: 10 * time.Millisecond, RequestTimeout: 10 * time.Millisecond}})
+	s := httptest.NewUnstartedServer(c.srv)
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	t.Cleanup(c.srv.Close)
+	r, err := http.NewRequestWithContext(withDeadline(t), "GET", s.URL+"/api/v1/pods?watch=1&allowWatchBookmarks=true", nil)
+	require.NoError(t, err)
+	resp, err := s.Client().Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, 2, resp.ProtoMajor)
+	lines := bufio.NewScanner(resp.Body)
+	for range 4 {
+		require.True(t, lines.Scan(), "%v", lines.Err())
+		require.Contains(t, lines.Text(), "BOOKMARK")
+	}
 }
 
 // TestPager: client-go's pager gathers what the pieces hold, of one version.

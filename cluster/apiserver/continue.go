@@ -15,7 +15,8 @@ import (
 type continueToken struct {
 	RV        int64  `json:"rv"` // -1: at whatever version is the latest
 	Namespace string `json:"ns,omitempty"`
-	Name      string `json:"name"` // the last object sent
+	Name      string `json:"name"`           // the last object sent
+	Left      int64  `json:"left,omitempty"` // how many objects follow; 0: not known
 }
 
 const continueBytesMax = 4096

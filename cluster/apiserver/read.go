@@ -3,6 +3,7 @@ package apiserver
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"strconv"
 	"time"
@@ -114,49 +115,56 @@ func (c *call) collect(s *store.Store, o *listOptions) (page, error) {
 			return p, apierrors.NewBadRequest("continue key is not valid: it is of another namespace")
 		}
 	}
-	next := func(yield func(kinds.Object) bool) { s.ListAfter(c.res.kind, ns, start)(yield) }
+	walk := s.ListAfter(c.res.kind, ns, start)
 	if at != 0 && at != s.RV() {
-		list, err := s.ListAt(c.res.kind, ns, start, at)
-		if errors.Is(err, store.ErrTooOld) {
-			if o.cont != nil {
-				return p, o.cont.expired()
-			}
+		walk, err = s.ListAt(c.res.kind, ns, start, at)
+		switch {
+		case errors.Is(err, store.ErrTooOld) && o.cont != nil:
+			return p, o.cont.expired()
+		case err != nil:
 			return p, expired(at, err)
 		}
 		p.rv = at
-		next = func(yield func(kinds.Object) bool) {
-			for _, obj := range list {
-				if !yield(obj) {
-					return
-				}
-			}
-		}
 	}
-	c.fill(&p, o, next)
+	p.fill(o, walk)
 	return p, nil
 }
 
-// fill takes a page's objects from a walk.
-func (c *call) fill(p *page, o *listOptions, walk func(func(kinds.Object) bool)) {
-	walk(func(obj kinds.Object) bool {
+// fill takes a page's objects from a walk. How many are left over is counted for the
+// first page, and handed on by the tokens.
+func (p *page) fill(o *listOptions, walk iter.Seq[kinds.Object]) {
+	for obj := range walk {
 		switch {
 		case o.limit == 0:
 			p.items = append(p.items, obj)
+			continue
 		case p.remaining >= 0:
 			p.remaining++
+			continue
 		case !o.matches(obj):
+			continue
 		case int64(len(p.items)) < o.limit:
 			p.items = append(p.items, obj)
-		default:
-			last := kinds.KeyOf(p.items[len(p.items)-1])
-			p.next = continueToken{RV: int64(p.rv), Namespace: last.Namespace, Name: last.Name}.encode()
-			if !o.all() {
-				return false
-			}
-			p.remaining = 1
+			continue
+		case !o.all(): // not to be known without asking each
+			p.next = p.token()
+			return
+		case o.cont != nil && o.cont.Left > 0:
+			p.remaining = max(o.cont.Left-int64(len(p.items)), 1)
+			p.next = p.token()
+			return
 		}
-		return true
-	})
+		p.remaining = 1
+	}
+	if p.remaining > 0 {
+		p.next = p.token()
+	}
+}
+
+// token goes on after the page's last object.
+func (p *page) token() string {
+	last := kinds.KeyOf(p.items[len(p.items)-1])
+	return continueToken{RV: int64(p.rv), Namespace: last.Namespace, Name: last.Name, Left: max(p.remaining, 0)}.encode()
 }
 
 // exactly is the version at which a list is to be made; 0 is the latest.

@@ -8,10 +8,13 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/auth"
 	"seatrial.dev/seatrial/cluster/auth/review"
+	"seatrial.dev/seatrial/cluster/auth/satoken"
+	"seatrial.dev/seatrial/cluster/kinds"
 )
 
 // Reviews are the resources with which a client asks what somebody may do and who
@@ -52,4 +55,17 @@ func Reviews(c Cluster, az auth.Authorizer, front *auth.Front) []Virtual {
 			return review.Token(now, front, r.Object.(*authenticationv1.TokenReview))
 		}),
 	}
+}
+
+// Tokens is the token subresource of service accounts (kubectl create token).
+func Tokens(c Cluster, issuer *satoken.Issuer) Virtual {
+	return Virtual{Resource: kinds.ServiceAccount.Info().GVR(), Subresource: "token", Namespaced: true,
+		Kind: authenticationv1.SchemeGroupVersion.WithKind("TokenRequest"),
+		Create: func(ctx context.Context, r VirtualRequest) (o runtime.Object, err error) {
+			account := kinds.Key{Namespace: r.Namespace, Name: r.Name}
+			derr := c.Do(ctx, func(now time.Time, a *api.API) {
+				o, err = issuer.Mint(now, a.Store().Get, account, r.Object.(*authenticationv1.TokenRequest), string(uuid.NewUUID()))
+			})
+			return o, firstOf(derr, err)
+		}}
 }

@@ -129,7 +129,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.newAuditID()
 	defer c.audit(time.Now())
 	c.deadline()
-	defer func() { _ = c.conn.SetWriteDeadline(time.Time{}) }() // the next request's connection
+	defer c.noDeadline() // the next request has the same connection
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -163,6 +163,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (c *call) deadline() {
 	_ = c.conn.SetWriteDeadline(time.Now().Add(c.s.limits.RequestTimeout + c.s.limits.WriteTimeout))
 }
+
+// noDeadline lets the client wait: over HTTP/2 a deadline ends a stream that is
+// written to later, not only one that cannot be written to.
+func (c *call) noDeadline() { _ = c.conn.SetWriteDeadline(time.Time{}) }
 
 // serve finds out who asks for what, whether he may, and lets it be done.
 func (c *call) serve() error {

@@ -1,6 +1,17 @@
 package apiserver
 
-import "io"
+import (
+	"errors"
+	"io"
+	"net/http"
+)
+
+// flush sends what has been written; false if the client has gone. A writer that
+// cannot flush keeps nothing back.
+func (c *call) flush() bool {
+	err := c.conn.Flush()
+	return err == nil || errors.Is(err, http.ErrNotSupported)
+}
 
 // stream copies a reader to the client as it comes, to its end or to that of the
 // connection.
@@ -13,7 +24,8 @@ func (c *call) stream(r io.Reader) error {
 			if _, werr := c.w.Write(buf[:n]); werr != nil {
 				return nil // the client has gone, who could be told
 			}
-			_ = c.conn.Flush()
+			c.flush()
+			c.noDeadline()
 		}
 		if err != nil {
 			return nil // the end, or too late for a status

@@ -161,6 +161,7 @@ func (c *call) log() error {
 	c.w.Header().Set("Content-Type", "text/plain")
 	c.w.WriteHeader(http.StatusOK)
 	c.started, c.code = true, http.StatusOK
+	c.noDeadline()
 	return c.stream(r)
 }
 

@@ -60,7 +60,8 @@ func (c *call) watch() error {
 	c.w.Header().Set("Cache-Control", "no-cache, private")
 	c.w.WriteHeader(http.StatusOK)
 	c.started, c.code = true, http.StatusOK
-	_ = w.c.conn.Flush()
+	c.flush()
+	c.noDeadline()
 	w.run()
 	return nil
 }
@@ -179,13 +180,13 @@ func (w *watcher) sendInitial() bool {
 	}
 	streaming := w.opts.initialEvents != nil && *w.opts.initialEvents
 	w.initial, w.missed = nil, nil
-	if !w.sendEvents(events) {
+	if len(events) > 0 && !w.sendEvents(events) {
 		return false
 	}
 	if streaming && w.opts.bookmarks {
 		return w.sendBookmark(w.at, true)
 	}
-	return len(events) == 0 || w.c.conn.Flush() == nil
+	return true
 }
 
 func (w *watcher) sendAll(events []*seen) bool {
@@ -199,11 +200,12 @@ func (w *watcher) sendAll(events []*seen) bool {
 		return true
 	}
 	w.rv = kept[len(kept)-1].RV
-	return w.sendEvents(kept) && w.c.conn.Flush() == nil
+	return w.sendEvents(kept)
 }
 
 func (w *watcher) sendEvents(events []*seen) bool {
 	w.c.deadline()
+	defer w.c.noDeadline()
 	for _, e := range events {
 		t, o := w.view(e)
 		if t == "" {
@@ -218,7 +220,7 @@ func (w *watcher) sendEvents(events []*seen) bool {
 			return false
 		}
 	}
-	return true
+	return w.c.flush()
 }
 
 // view is what a watch with a selector sees of an event: an object that comes to
@@ -291,8 +293,9 @@ func (w *watcher) sendFrame(t string, o runtime.Object) bool {
 		return false
 	}
 	w.c.deadline()
+	defer w.c.noDeadline()
 	if _, err := w.c.w.Write(frame); err != nil {
 		return false
 	}
-	return w.c.conn.Flush() == nil
+	return w.c.flush()
 }

@@ -106,6 +106,7 @@ type model struct {
 	vers   map[kinds.Key]uint64
 	rv     uint64
 	events []string
+	states [][]string // after each version, as lists show them
 }
 
 // TestAgainstModel compares random writes with the model: contents, versions,
@@ -124,6 +125,7 @@ func TestAgainstModel(t *testing.T) {
 			m.step(t, s, rapid.SampledFrom([]string{"create", "update", "delete"}).Draw(t, "verb"), key, value, expect)
 		}
 		m.compare(t, s)
+		m.compareHistory(t, s)
 	})
 }
 
@@ -157,9 +159,35 @@ func (m *model) step(t *rapid.T, s *Store, verb string, key kinds.Key, value str
 	if verb == "delete" {
 		delete(m.objs, key)
 		delete(m.vers, key)
-		return
+	} else {
+		m.objs[key], m.vers[key] = value, m.rv
 	}
-	m.objs[key], m.vers[key] = value, m.rv
+	var state []string
+	for key, value := range m.objs {
+		state = append(state, fmt.Sprintf("%s\x00%s %d %s", key.Namespace, key.Name, m.vers[key], value))
+	}
+	slices.Sort(state)
+	m.states = append(m.states, state)
+}
+
+// compareHistory lists the state after each write, and the part of it from a key on.
+func (m *model) compareHistory(t *rapid.T, s *Store) {
+	start := kinds.Key{Namespace: rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "from"), Name: rapid.SampledFrom([]string{"", "x-y"}).Draw(t, "fromName")}
+	for i, want := range m.states {
+		list, err := s.ListAt(kinds.ConfigMap, "", start, uint64(i+1))
+		require.NoError(t, err)
+		var got, rest []string
+		for o := range list {
+			c := o.(*corev1.ConfigMap)
+			got = append(got, fmt.Sprintf("%s\x00%s %s %s", c.Namespace, c.Name, c.ResourceVersion, c.Data["v"]))
+		}
+		for _, line := range want {
+			if line >= start.Namespace+"\x00"+start.Name {
+				rest = append(rest, line)
+			}
+		}
+		require.Equal(t, rest, got)
+	}
 }
 
 func (m *model) compare(t *rapid.T, s *Store) {

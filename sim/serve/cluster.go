@@ -105,15 +105,11 @@ func (c *Cluster) ask(ctx context.Context, f func()) error {
 	case <-c.done:
 		return errEnded
 	}
-	select {
-	case <-finished:
-		if panicked != nil {
-			panic(panicked)
-		}
-		return nil
-	case <-c.done:
-		return errEnded
+	<-finished // what was handed over is done before Run ends
+	if panicked != nil {
+		panic(panicked)
 	}
+	return nil
 }
 
 // tap records the requests from outside.

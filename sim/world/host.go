@@ -192,9 +192,7 @@ func (h *host) powerOn() {
 	clear(h.seen)
 	h.stream.down = false
 	h.input(nodeagent.Booted{Node: h.withImages()})
-	h.stream.broken = true
-	h.stream.epoch++
-	h.w.eng.After(h.w.net.Latency(h.w.server.party, h.party), h.id, sim.Msg{Kind: msgResume, B: h.stream.epoch})
+	h.stream.resumeAfter(h.w.net.Latency(h.w.server.party, h.party))
 	h.connectionChanged()
 }
 
@@ -216,7 +214,7 @@ func (h *host) withImages() *corev1.Node {
 func (h *host) powerOff() {
 	h.up, h.frozen = false, false
 	h.boots++
-	h.stream.down = true
+	h.stream.down, h.stream.coming = true, false
 	for _, m := range h.held {
 		h.dropped(m.m)
 	}

@@ -106,7 +106,7 @@ func (s *server) call(c call) {
 		s.lose(p)
 		return
 	}
-	eng.After(s.w.net.Latency(c.from, s.party)+s.w.timing.APIRequest, s.id, sim.Msg{Kind: msgCall, Ref: p})
+	eng.After(s.w.net.Delay(c.from, s.party)+s.w.timing.APIRequest, s.id, sim.Msg{Kind: msgCall, Ref: p})
 }
 
 func (s *server) newCall(c call) *call {
@@ -144,7 +144,7 @@ func (s *server) serve(c *call) {
 	if eng.Recording() {
 		s.describe(c)
 	}
-	eng.After(s.w.net.Latency(s.party, c.from), c.to, sim.Msg{Kind: c.kind, A: c.a, B: c.b, Ref: c})
+	eng.After(s.w.net.Delay(s.party, c.from), c.to, sim.Msg{Kind: c.kind, A: c.a, B: c.b, Ref: c})
 }
 
 // Store is what the server keeps.
@@ -183,7 +183,7 @@ func (s *server) record(n *api.Note) {
 // note sends an event for people; nobody waits for an answer.
 func (s *server) note(from netsim.Party, n api.Note) {
 	if s.w.net.Connected(from, s.party) {
-		s.w.eng.After(s.w.net.Latency(from, s.party), s.id, sim.Msg{Kind: msgNote, Ref: &n})
+		s.w.eng.After(s.w.net.Delay(from, s.party), s.id, sim.Msg{Kind: msgNote, Ref: &n})
 	}
 }
 
@@ -274,6 +274,8 @@ type stream struct {
 	broken bool
 	down   bool // the process does not run
 	epoch  uint64
+	coming bool          // a message that resumes the watch is on its way
+	last   time.Duration // when the event that was sent last arrives
 }
 
 // send puts the event of version rv on its way. B is the stream's epoch, so that
@@ -286,7 +288,8 @@ func (st *stream) send(rv uint64) {
 		st.broken = true
 		return
 	}
-	st.w.eng.After(st.w.net.Latency(st.w.server.party, st.party), st.to, sim.Msg{Kind: st.kind, A: rv, B: st.epoch})
+	st.last = max(st.last, st.w.eng.Now()+st.w.net.Delay(st.w.server.party, st.party)) // TCP keeps the order
+	st.w.eng.At(st.last, st.to, sim.Msg{Kind: st.kind, A: rv, B: st.epoch})
 }
 
 // arrives says whether an event that was sent in epoch gets through.
@@ -303,16 +306,25 @@ func (st *stream) arrives(epoch uint64) bool {
 
 // heal asks for a broken watch to be resumed, if the link is up.
 func (st *stream) heal() {
-	if st.broken && !st.down && st.w.net.Connected(st.w.server.party, st.party) {
-		st.epoch++
-		delay := st.w.timing.Reconnect + 2*st.w.net.Latency(st.w.server.party, st.party)
-		st.w.eng.After(delay, st.to, sim.Msg{Kind: st.resume, B: st.epoch})
+	if st.broken && !st.down && !st.coming && st.w.net.Connected(st.w.server.party, st.party) {
+		st.resumeAfter(st.w.timing.Reconnect + 2*st.w.net.Latency(st.w.server.party, st.party))
 	}
+}
+
+// resumeAfter resumes the watch after d, from what the process has seen.
+func (st *stream) resumeAfter(d time.Duration) {
+	st.epoch++
+	st.broken, st.coming = true, true
+	st.w.eng.After(d, st.to, sim.Msg{Kind: st.resume, B: st.epoch})
 }
 
 // resumed says whether the watch works again; false if the link broke meanwhile.
 func (st *stream) resumed(epoch uint64) bool {
-	if epoch != st.epoch || st.down || !st.w.net.Connected(st.w.server.party, st.party) {
+	if epoch != st.epoch {
+		return false
+	}
+	st.coming = false
+	if st.down || !st.w.net.Connected(st.w.server.party, st.party) {
 		return false
 	}
 	st.broken = false

@@ -76,7 +76,8 @@ func New(scn *scenarios.Scenario, seed uint64) (*World, error) {
 	}
 	latency := netsim.DefaultLatency()
 	latency.SameZone, latency.CrossZone = scn.Network.LatencySameZone, scn.Network.LatencyCrossZone
-	w.net = netsim.New(latency)
+	latency.JitterPercent = scn.Network.JitterPercent
+	w.net = netsim.New(latency, w.eng.Stream("network"))
 	home := ""
 	if len(scn.Nodes) > 0 {
 		home = zoneOf(scn.Nodes[0])
