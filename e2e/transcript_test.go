@@ -36,7 +36,8 @@ const deadline = time.Minute
 //	                         lines are sorted: it prints them in no order.
 //	seatrial [meanwhile=TIME]
 //	                         runs seatrial likewise
-//	clock                    runs seatrial clock; the input is its arguments
+//	clock [quiet]            runs seatrial clock; the input is its arguments. With
+//	                         quiet, what the clock shows is left out: it runs.
 //
 // Rewrite them with go test ./e2e -rewrite.
 func TestKubectl(t *testing.T) {
@@ -88,7 +89,11 @@ func (p *player) do(t *testing.T, d *datadriven.TestData) string {
 	args, err := split(line)
 	require.NoError(t, err, d.Pos)
 	if d.Cmd == "clock" {
-		return p.call(t, seatrial, "", p.server.clock(args...), "").transcript()
+		res := p.call(t, seatrial, "", p.server.clock(args...), "")
+		if d.HasArg("quiet") && res.code == 0 {
+			return ""
+		}
+		return res.transcript()
 	}
 	program, ok := p.programs[d.Cmd]
 	if !ok {
