@@ -39,7 +39,9 @@ const deadline = time.Minute
 //	clock [quiet]            runs seatrial clock; the input is its arguments. With
 //	                         quiet, what the clock shows is left out: it runs.
 //
-// Rewrite them with go test ./e2e -rewrite.
+// Generated names and addresses are the same each time, but not after every change of
+// a controller. Rewrite the transcripts with go test ./e2e -rewrite, and look at what
+// has changed.
 func TestKubectl(t *testing.T) {
 	play(t, "testdata/kubectl", map[string]string{"kubectl": find(t, "kubectl"), "seatrial": seatrial})
 }
@@ -220,6 +222,8 @@ var masks = []struct {
 	{regexp.MustCompile(`/tmp/(LIVE|MERGED)-\d+`), "$1"},
 	{regexp.MustCompile(`(?m)^((---|\+\+\+) \S+)\t.*$`), "$1"},
 	{regexp.MustCompile(`/tmp/kubectl-edit-\d+\.yaml`), "FILE"},
+	{regexp.MustCompile(`(?m)^eyJ[\w.-]+$`), "TOKEN"},
+	{regexp.MustCompile(`X509SHA256=[0-9a-f]{64}`), "X509SHA256=..."},
 	// What helm writes of the wall's clock, and the columns that get as wide as that.
 	{regexp.MustCompile(`\b2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \+0000 UTC *`), "TIME"},
 	{regexp.MustCompile(`\tUPDATED +`), "\tUPDATED"},

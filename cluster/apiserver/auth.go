@@ -2,6 +2,8 @@ package apiserver
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -13,24 +15,42 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/uuid"
 
+	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/auth"
 	"seatrial.dev/seatrial/cluster/auth/audit"
+	"seatrial.dev/seatrial/cluster/kinds"
 )
 
-// Authenticate finds the user of a request. An error that is a Status is answered as
-// it is, such as a refusal to impersonate; any other with a 401 that does not say why.
-type Authenticate func(*http.Request) (auth.User, error)
-
-// Authorize says whether a request may pass: nil, or the Status that is answered
-// (auth.Check). It is called on the request's goroutine; a decision that reads the
-// cluster's objects must go to the cluster's.
-type Authorize func(context.Context, *auth.Attributes) error
-
-func anonymous(*http.Request) (auth.User, error) {
-	return auth.User{Name: auth.Anonymous, Groups: []string{auth.Unauthenticated}}, nil
+// Caller is who makes a request.
+type Caller struct {
+	User auth.User
+	// Sender is whose credentials the request carries, where that is another than the
+	// user it acts as (impersonation); else nil.
+	Sender *auth.User
 }
 
-func alwaysAllow(context.Context, *auth.Attributes) error { return nil }
+// Authenticate finds who makes a request. An error that is a Status is answered as it
+// is, such as a refusal to impersonate; any other with a 401 that does not say why,
+// which is for the audit log alone. Of the caller of a failed request that may be said
+// which is known.
+type Authenticate func(*http.Request) (Caller, error)
+
+// Authorize says whether a request may pass: nil, or the Status that is answered
+// (auth.Check). The reason, of either, is for the audit log and may be empty. It is
+// called on the request's goroutine or, for an apply that creates, on the cluster's.
+type Authorize func(context.Context, *auth.Attributes) (reason string, err error)
+
+// Admit refuses what a user may not write though he may write such objects: it sees
+// the final state of the object, and the stored one, nil of a create. It is called
+// on the cluster's goroutine and must not keep or change either; an error should be
+// an *errors.StatusError of apimachinery.
+type Admit func(u *auth.User, r *api.Request, stored kinds.Object) error
+
+func anonymous(*http.Request) (Caller, error) {
+	return Caller{User: auth.User{Name: auth.Anonymous, Groups: []string{auth.Unauthenticated}}}, nil
+}
+
+func alwaysAllow(context.Context, *auth.Attributes) (string, error) { return "", nil }
 
 // Virtual is a resource, or a subresource, that is created but never stored: an
 // access review, a token.
@@ -54,21 +74,41 @@ type VirtualRequest struct {
 
 // authenticate finds out who asks.
 func (c *call) authenticate() error {
-	user, err := c.s.cfg.Authenticate(c.r)
+	caller, err := c.s.cfg.Authenticate(c.r)
+	c.user, c.sender = caller.User, caller.Sender
 	if err == nil {
-		c.user = user
 		return nil
 	}
-	if _, known := err.(apierrors.APIStatus); known {
+	c.reason = err.Error()
+	var known apierrors.APIStatus
+	if errors.As(err, &known) {
+		if apierrors.IsForbidden(err) { // to act as another
+			c.decision = "forbid"
+		}
 		return err
 	}
 	return auth.Unauthorized()
 }
 
 // authorize asks whether the user may.
-func (c *call) authorize() error {
-	c.attributes = c.describe()
-	return c.s.cfg.Authorize(c.r.Context(), c.attributes)
+func (c *call) authorize() error { return c.ask(c.describe()) }
+
+// authorizeAlso asks whether the user may do something else with what the path names.
+func (c *call) authorizeAlso(verb string) error {
+	a := c.describe()
+	a.Verb = verb
+	return c.ask(a)
+}
+
+func (c *call) ask(a *auth.Attributes) error {
+	reason, err := c.s.cfg.Authorize(c.r.Context(), a)
+	if c.attributes == nil || err != nil { // of two questions the refusal counts
+		c.attributes, c.reason, c.decision = a, reason, "allow"
+	}
+	if err != nil {
+		c.decision = "forbid"
+	}
+	return err
 }
 
 // describe is what a decision may know of the request.
@@ -87,7 +127,7 @@ func (c *call) describe() *auth.Attributes {
 		}
 		if sel, err := fields.ParseSelector(c.query.Get("fieldSelector")); err == nil {
 			a.Fields = sel.Requirements()
-			if name, ok := sel.RequiresExactMatch("metadata.name"); ok && a.Name == "" {
+			if name, ok := sel.RequiresExactMatch("metadata.name"); ok && a.Name == "" && c.verb != "deletecollection" {
 				a.Name = name
 			}
 		}
@@ -100,16 +140,21 @@ func (c *call) audit(received time.Time) {
 	if c.s.cfg.Audit == nil {
 		return
 	}
-	r := &audit.Record{ID: c.w.Header().Get("Audit-ID"), Received: received, Done: time.Now(), Attributes: c.attributes, URI: c.r.URL.RequestURI(),
-		Agent: c.r.UserAgent(), Code: c.code, Message: c.message, Decision: "allow"}
-	if r.Attributes == nil {
-		r.Attributes = &auth.Attributes{User: c.user, Verb: strings.ToLower(c.r.Method), Path: c.r.URL.Path}
+	r := &audit.Record{ID: c.w.Header().Get("Audit-ID"), Received: received, Done: time.Now(), URI: c.r.URL.RequestURI(),
+		Agent: c.r.UserAgent(), Code: c.code, Message: c.message, Decision: c.decision, Reason: c.reason}
+	a := auth.Attributes{User: c.user, Verb: strings.ToLower(c.r.Method), Path: c.r.URL.Path}
+	if c.attributes != nil {
+		a = *c.attributes
 	}
-	if c.code == http.StatusForbidden || c.code == http.StatusUnauthorized {
-		r.Decision = "forbid"
+	if c.sender != nil {
+		r.As = &c.user
+		a.User = *c.sender
 	}
-	host, _, ok := strings.Cut(c.r.RemoteAddr, ":")
-	if ok && host != "" {
+	if c.code == http.StatusUnauthorized {
+		r.Message = c.reason
+	}
+	r.Attributes = &a
+	if host, _, err := net.SplitHostPort(c.r.RemoteAddr); err == nil {
 		r.Sources = []string{host}
 	}
 	c.s.cfg.Audit(r)

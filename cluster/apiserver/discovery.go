@@ -93,6 +93,9 @@ func (s *Server) version() version.Info {
 
 func (c *call) paths() []string {
 	list := []string{"/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"}
+	for path := range c.s.cfg.Paths {
+		list = append(list, path)
+	}
 	for _, g := range c.s.resources.groups {
 		if g.name == "" {
 			continue

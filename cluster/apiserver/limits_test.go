@@ -124,17 +124,17 @@ func TestPanic(t *testing.T) {
 func TestAuth(t *testing.T) {
 	var records []*audit.Record
 	cfg := apiserver.Config{
-		Authenticate: func(r *http.Request) (auth.User, error) {
+		Authenticate: func(r *http.Request) (apiserver.Caller, error) {
 			if name := r.Header.Get("Name"); name != "" {
-				return auth.User{Name: name}, nil
+				return apiserver.Caller{User: auth.User{Name: name}}, nil
 			}
-			return auth.User{}, errors.New("who are you")
+			return apiserver.Caller{}, errors.New("who are you")
 		},
-		Authorize: func(_ context.Context, a *auth.Attributes) error {
+		Authorize: func(_ context.Context, a *auth.Attributes) (string, error) {
 			if a.User.Name == "ann" {
-				return nil
+				return "", nil
 			}
-			return auth.Forbidden(a, "")
+			return "", auth.Forbidden(a, "")
 		},
 		Audit: func(r *audit.Record) { records = append(records, r) },
 		Virtual: []apiserver.Virtual{{Resource: schema.GroupVersionResource{Version: "v1", Resource: "serviceaccounts"}, Subresource: "token", Namespaced: true,

@@ -169,6 +169,9 @@ func (c *call) apply(body []byte, opts writeOptions) error {
 				err = missing
 				return
 			}
+			if err = c.authorizeAlso("create"); err != nil {
+				return
+			}
 			code = http.StatusCreated
 			live = c.res.kind.Info().New()
 			live.SetName(c.name)

@@ -17,14 +17,16 @@ import (
 
 // call is one HTTP request on its way through the server.
 type call struct {
-	s     *Server
-	w     http.ResponseWriter
-	r     *http.Request
-	conn  *http.ResponseController
-	user  auth.User
-	now   time.Time // of the cluster, at the latest do
-	query url.Values
-	out   output // how the answer is to be written
+	s    *Server
+	w    http.ResponseWriter
+	r    *http.Request
+	conn *http.ResponseController
+	user auth.User
+	// sender is whose credentials the request carries, where that is not the user.
+	sender *auth.User
+	now    time.Time // of the cluster, at the latest do
+	query  url.Values
+	out    output // how the answer is to be written
 
 	// What the path says; res is nil for a path that is no resource.
 	res       *resource
@@ -35,6 +37,8 @@ type call struct {
 	rest      string // of a proxy path, after the subresource
 
 	attributes *auth.Attributes // what was decided about
+	decision   string           // allow or forbid; "" before there was one
+	reason     string           // of it, or why the sender is not known
 	started    bool             // the answer has begun
 	code       int              // HTTP status of the answer
 	message    string           // of a refusal or a failure
@@ -168,13 +172,20 @@ func (c *call) ref() kinds.Ref {
 
 // isLong says whether an answer may take as long as the client likes.
 func (c *call) isLong() bool {
-	return c.res != nil && (c.verb == "watch" || c.sub == "log" && c.query.Get("follow") == "true")
+	if c.res == nil {
+		return c.s.cfg.Paths[c.r.URL.Path] != nil
+	}
+	return c.verb == "watch" || c.sub == "log" && c.query.Get("follow") == "true"
 }
 
 // route carries a request out.
 func (c *call) route() error {
 	switch {
 	case c.res == nil:
+		if h := c.s.cfg.Paths[c.r.URL.Path]; h != nil {
+			c.pass(h)
+			return nil
+		}
 		return c.plainPath()
 	case c.sub != "":
 		return c.subresource()

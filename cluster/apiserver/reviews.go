@@ -6,6 +6,7 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/uuid"
@@ -40,8 +41,12 @@ func Reviews(c Cluster, az auth.Authorizer, front *auth.Front) []Virtual {
 		}),
 		row(authz, "localsubjectaccessreviews", "LocalSubjectAccessReview", true, func(_ time.Time, r VirtualRequest) (runtime.Object, error) {
 			q := r.Object.(*authorizationv1.LocalSubjectAccessReview)
-			if q.Namespace == "" {
+			switch q.Namespace { // the right to ask is one for the namespace of the path
+			case r.Namespace:
+			case "":
 				q.Namespace = r.Namespace
+			default:
+				return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 			}
 			return review.LocalSubjectAccess(az, q)
 		}),

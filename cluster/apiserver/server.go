@@ -43,6 +43,11 @@ type Config struct {
 	Authenticate Authenticate
 	// Authorize says whether he may. Nil: he may, and reviews say so.
 	Authorize Authorize
+	// Admit looks at what a user is about to write. Nil: all is well.
+	Admit Admit
+	// Paths are served besides the API, by their exact paths, to whom Authorize
+	// allows the HTTP method in lower case on the path. They have no time limit.
+	Paths map[string]http.Handler
 	// Virtual are resources that are created but never stored, such as reviews and
 	// tokens.
 	Virtual []Virtual
@@ -176,11 +181,12 @@ func (c *call) serve() error {
 	if err := c.authenticate(); err != nil {
 		return err
 	}
-	if err := c.resolve(); err != nil {
-		return err
-	}
+	unserved := c.resolve() // told to those alone who might do it if it were served
 	if err := c.authorize(); err != nil {
 		return err
+	}
+	if unserved != nil {
+		return unserved
 	}
 	if c.isLong() {
 		return c.route()

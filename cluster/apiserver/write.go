@@ -94,6 +94,11 @@ func (c *call) create() error {
 
 // write does one write and passes the API's warnings on.
 func (c *call) write(now time.Time, a *api.API, r api.Request) (kinds.Object, error) {
+	if admit := c.s.cfg.Admit; admit != nil {
+		if err := admit(&c.user, &r, a.Store().Get(r.Ref)); err != nil {
+			return nil, err
+		}
+	}
 	r.Owners = true
 	before := a.Warn
 	a.Warn = c.warn

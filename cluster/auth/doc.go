@@ -19,6 +19,7 @@
 //	rbac            roles and bindings; what a user may grant
 //	defaultroles    the roles that every cluster begins with
 //	nodeauth        what a node may read: the objects of its own pods
+//	noderestriction what a node may write: itself, and of its own pods
 //	review          SubjectAccessReview and its kin
 //	audit           one line of JSON a request
 //	auditfile       the files that it is kept in

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"seatrial.dev/seatrial/cluster/apiserver"
+	"seatrial.dev/seatrial/cluster/apiserver/identity"
 	"seatrial.dev/seatrial/cluster/store"
 	"seatrial.dev/seatrial/scenarios"
 	"seatrial.dev/seatrial/sim/serve"
@@ -26,6 +27,7 @@ type serveFlags struct {
 	seed       uint64
 	record     string
 	start      string
+	guard      guardFlags
 }
 
 func serveCommand() *cobra.Command {
@@ -39,19 +41,24 @@ seatrial clock). A request that comes in while the clock stands is answered at t
 present virtual time; what it writes takes effect, and nothing else moves. Ages that
 kubectl shows are in virtual time.
 
-It listens on the loopback interface and lets whoever reaches it do everything. With
---record the run is written, when it ends, as a scenario that repeats it exactly.`,
+It listens on the loopback interface, with TLS and certificates made for this run,
+and writes a kubeconfig of an administrator. Other users have tokens
+(--token-auth-file, kubectl create token), and may do what roles let them. With
+--record the run is written, when it ends, as a scenario that repeats it exactly.
+docs/SERVE.md tells more.`,
 		Example: `  seatrial serve scenarios/guestbook.yaml --kubeconfig /tmp/kc --speed max
-  kubectl --kubeconfig /tmp/kc get pods --watch`,
+  kubectl --kubeconfig /tmp/kc get pods --watch
+  seatrial clock --kubeconfig /tmp/kc pause`,
 		Args: exactly(1, "a scenario file"),
 		RunE: func(c *cobra.Command, args []string) error { return serveScenario(c, args[0], f) },
 	}
 	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:6443", "address to listen on, HOST:PORT; port 0 takes a free one")
-	c.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "write a kubeconfig for this cluster to this file")
+	c.Flags().StringVar(&f.kubeconfig, "kubeconfig", loginFile, "write a kubeconfig for this cluster to this file")
 	c.Flags().StringVar(&f.speed, "speed", "1", "of the clock: paused, max, or virtual seconds to a second")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the run, instead of the scenario's")
 	c.Flags().StringVar(&f.start, "start", "", "calendar time at which the run starts (2026-01-01T00:00:00Z); by default the scenario's, or now")
 	c.Flags().StringVar(&f.record, "record", "", "write the run to this file, as a scenario that repeats it")
+	f.guard.add(c.Flags())
 	return c
 }
 
@@ -103,46 +110,109 @@ func serveScenario(c *cobra.Command, file string, f serveFlags) error {
 	if c.Flags().Changed("seed") {
 		seed = f.seed
 	}
-	var front *apiserver.Server
-	cluster, err := serve.New(scn, seed, func(e store.Event) { front.Observe(e) })
+	guard, err := f.guard.read(c)
 	if err != nil {
 		return status{exitInput, err}
 	}
-	front = apiserver.New(cluster, apiserver.Config{Report: func(p any, stack []byte) {
-		fmt.Fprintf(os.Stderr, "seatrial: a request panicked: %v\n%s", p, stack)
-	}})
-	listener, err := net.Listen("tcp", f.listen)
+	listener, err := listen(f.listen, f.guard)
 	if err != nil {
-		return status{exitInput, fmt.Errorf("--listen %s: %w", f.listen, err)}
+		return status{exitInput, err}
 	}
-	url := "http://" + listener.Addr().String()
-	if f.kubeconfig != "" {
-		if err := writeKubeconfig(f.kubeconfig, scn.Name, url); err != nil {
-			listener.Close()
-			return status{exitInput, err}
-		}
+	defer listener.Close()
+	o, err := openCluster(scn, seed, guard, listener)
+	if err != nil {
+		return status{exitInput, err}
 	}
-	mux := http.NewServeMux()
-	mux.Handle(serve.ClockPath, cluster.ClockHandler())
-	mux.Handle("/", front)
-	server := front.HTTPServer()
-	server.Handler = mux
-	fmt.Printf("%s is served at %s (speed %s)\n", scn.Name, url, f.speed)
-	if err := serveUntilDone(c.Context(), cluster, server, listener, speed, f.record); err != nil {
+	url := urlOf(listener.Addr(), guard != nil)
+	if err := writeLogin(f.kubeconfig, scn.Name, url, o.keys); err != nil {
+		return status{exitInput, err}
+	}
+	fmt.Printf("%s is served at %s (speed %s); use it by: kubectl --kubeconfig %s\n", scn.Name, url, f.speed, f.kubeconfig)
+	if err := o.untilDone(c.Context(), listener, speed, f.record); err != nil {
 		return status{exitWorld, err}
 	}
 	return nil
 }
 
-// serveUntilDone runs cluster and server until the context ends or one of them
-// fails, then writes the recording.
-func serveUntilDone(ctx context.Context, cluster *serve.Cluster, server *http.Server, l net.Listener, speed float64, record string) error {
+// listen opens the port. Without a guard it must be one that other machines do not
+// reach, unless asked for.
+func listen(at string, f guardFlags) (net.Listener, error) {
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		return nil, fmt.Errorf("--listen %s: %w", at, err)
+	}
+	if f.insecure && !isLoopback(l.Addr()) {
+		if !f.remote {
+			l.Close()
+			return nil, fmt.Errorf("--listen %s: other machines reach it, and with --insecure they could do everything; leave --insecure out, or add --insecure-allow-remote", at)
+		}
+		fmt.Fprintln(os.Stderr, "seatrial: warning: whoever reaches", l.Addr(), "may do everything to this cluster")
+	}
+	return l, nil
+}
+
+// opened is a cluster with all that serves it.
+type opened struct {
+	cluster *serve.Cluster
+	server  *http.Server
+	guard   *guard             // nil: whoever comes is let in
+	who     *identity.Identity // nil without a guard
+	keys    *keys              // nil without a guard
+}
+
+// openCluster puts a cluster, its guard and the HTTP front together.
+func openCluster(scn *scenarios.Scenario, seed uint64, g *guard, l net.Listener) (*opened, error) {
+	o := &opened{guard: g}
+	var front *apiserver.Server
+	var err error
+	o.cluster, err = serve.New(scn, seed, func(e store.Event) {
+		if o.who != nil {
+			o.who.Observe(e) // before clients hear of it
+		}
+		front.Observe(e)
+	})
+	if err != nil {
+		return nil, err
+	}
+	cfg := apiserver.Config{
+		Paths: map[string]http.Handler{serve.ClockPath: o.cluster.ClockHandler()},
+		Report: func(p any, stack []byte) {
+			fmt.Fprintf(os.Stderr, "seatrial: a request panicked: %v\n%s", p, stack)
+		},
+	}
+	if g != nil {
+		if o.keys, err = drawKeys(time.Now(), l.Addr()); err != nil {
+			return nil, err
+		}
+		if o.who, err = g.identity(o.cluster, o.keys); err != nil {
+			return nil, err
+		}
+		if err := o.who.Configure(&cfg); err != nil {
+			return nil, err
+		}
+	}
+	front = apiserver.New(o.cluster, cfg)
+	o.server = front.HTTPServer()
+	if g != nil {
+		o.server.TLSConfig = o.keys.config()
+	}
+	return o, nil
+}
+
+// untilDone runs cluster and server until the context ends or one of them fails,
+// then writes the recording.
+func (o *opened) untilDone(ctx context.Context, l net.Listener, speed float64, record string) error {
 	run, end := context.WithCancel(context.Background())
 	defer end()
 	failed := make(chan error, 2)
-	go func() { failed <- cluster.Run(run) }()
-	go func() { failed <- server.Serve(l) }()
-	if err := cluster.SetSpeed(ctx, speed); err != nil {
+	go func() { failed <- o.cluster.Run(run) }()
+	if o.who != nil {
+		if err := o.who.Prepare(ctx); err != nil {
+			return err
+		}
+	}
+	go func() { failed <- o.accept(l) }()
+	if err := o.cluster.SetSpeed(ctx, speed); err != nil {
 		return err
 	}
 	var err error
@@ -151,16 +221,31 @@ func serveUntilDone(ctx context.Context, cluster *serve.Cluster, server *http.Se
 	case err = <-failed:
 	}
 	if record != "" {
-		if e := writeRecording(cluster, record); err == nil {
+		if e := writeRecording(o.cluster, record); err == nil {
 			err = e
 		}
 	}
+	return errors.Join(err, o.close())
+}
+
+func (o *opened) accept(l net.Listener) error {
+	if o.keys != nil {
+		return o.server.ServeTLS(l, "", "")
+	}
+	return o.server.Serve(l)
+}
+
+// close lets requests that are being answered come to their end for a while.
+func (o *opened) close() error {
 	shut, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if e := server.Shutdown(shut); e != nil && !errors.Is(e, context.DeadlineExceeded) && err == nil {
-		err = e
+	err := o.server.Shutdown(shut)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = o.server.Close()
 	}
-	server.Close()
+	if o.guard != nil && o.guard.cfg.Audit != nil {
+		err = errors.Join(err, o.guard.cfg.Audit.Close())
+	}
 	return err
 }
 
@@ -169,30 +254,9 @@ func writeRecording(cluster *serve.Cluster, file string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(file, text, 0o666); err != nil {
+	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return fmt.Errorf("write the recording: %w", err)
 	}
 	fmt.Fprintf(os.Stderr, "the run is recorded in %s; repeat it with: seatrial run %s\n", file, file)
-	return nil
-}
-
-// writeKubeconfig writes a kubeconfig without credentials.
-func writeKubeconfig(file, name, url string) error {
-	text := fmt.Sprintf(`apiVersion: v1
-kind: Config
-clusters:
-- name: %[1]s
-  cluster: {server: %[2]q}
-contexts:
-- name: %[1]s
-  context: {cluster: %[1]s, user: %[1]s}
-users:
-- name: %[1]s
-  user: {}
-current-context: %[1]s
-`, name, url)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return fmt.Errorf("--kubeconfig: %w", err)
-	}
 	return nil
 }

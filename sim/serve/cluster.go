@@ -147,7 +147,9 @@ func (c *Cluster) Run(ctx context.Context) (err error) {
 		}
 	}()
 	c.w.Start(watcher{c})
-	c.advance(0) // what a cluster begins with is there before the first request
+	// A recorded request comes after all else at its time, and so must the first: it
+	// finds what a cluster begins with.
+	c.advance(0)
 	for {
 		if ctx.Err() != nil {
 			return nil

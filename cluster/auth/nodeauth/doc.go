@@ -8,7 +8,7 @@
 // denies: a node that has a role besides keeps it.
 //
 // That a node writes no pod and no node but its own is the work of admission
-// (NodeRestriction), which sees the object.
+// (package noderestriction), which sees the object.
 //
 // What a pod uses is read from a view when it is asked for: a node has a hundred
 // pods or so, and asking needs no graph that must be kept up.
