@@ -43,7 +43,9 @@ const deadline = time.Minute
 // a controller. Rewrite the transcripts with go test ./e2e -rewrite, and look at what
 // has changed.
 func TestKubectl(t *testing.T) {
-	play(t, "testdata/kubectl", map[string]string{"kubectl": find(t, "kubectl"), "seatrial": seatrial})
+	kubectl := find(t, "kubectl")
+	require.NoError(t, os.Symlink(kubectl, filepath.Join(filepath.Dir(seatrial), "kubectl"))) // for seatrial kubectl
+	play(t, "testdata/kubectl", map[string]string{"kubectl": kubectl, "seatrial": seatrial})
 }
 
 // TestHelm plays testdata/helm/*.txt, which have the command helm besides.
