@@ -53,5 +53,5 @@ func serve(t *testing.T, dir, scenario string) *server {
 
 // clock is the arguments of a seatrial clock command for this server.
 func (s *server) clock(args ...string) []string {
-	return append([]string{"clock", "--server", s.url}, args...)
+	return append([]string{"clock", "--kubeconfig", s.kubeconfig}, args...)
 }
