@@ -3,7 +3,9 @@ package api
 import (
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -36,8 +38,12 @@ func (a *API) updateStatus(r Request, old kinds.Object) (kinds.Object, error) {
 	}
 	o := shallow(old)
 	copyStatus(o, r.Object)
-	if r.Owners {
+	if r.Owners { // it came over HTTP, where metadata comes with the status
 		o.SetManagedFields(r.Object.GetManagedFields())
+		metaOfStatus(o, r.Object)
+		if errs := kinds.ValidateUpdate(o, old); len(errs) > 0 {
+			return nil, apierrors.NewInvalid(r.Ref.Kind.Info().GVK.GroupKind(), r.Ref.Name, errs)
+		}
 	}
 	if old, ok := old.(*corev1.Pod); ok {
 		o := any(o).(*corev1.Pod)
@@ -53,6 +59,20 @@ func (a *API) updateStatus(r Request, old kinds.Object) (kinds.Object, error) {
 		return nil, apierrors.NewInvalid(r.Ref.Kind.Info().GVK.GroupKind(), r.Ref.Name, errs)
 	}
 	return a.replace(o, r.DryRun)
+}
+
+// metaOfStatus takes over what a writer of a status may change besides: annotations
+// and labels, but not the labels of a Deployment, and nothing of a VolumeAttachment
+// (PrepareForUpdate of the status strategies below pkg/registry in k8s.io/kubernetes).
+func metaOfStatus(o, from kinds.Object) {
+	switch o.(type) {
+	case *storagev1.VolumeAttachment:
+		return
+	case *appsv1.Deployment:
+	default:
+		o.SetLabels(from.GetLabels())
+	}
+	o.SetAnnotations(from.GetAnnotations())
 }
 
 func (a *API) updateObject(now time.Time, r Request, old kinds.Object) (kinds.Object, error) {

@@ -52,8 +52,9 @@ type clause struct {
 	q float64
 }
 
-// negotiate reads the Accept headers. What cannot be had is a 406.
-func (c *call) negotiate() error {
+// negotiate reads the Accept headers. What cannot be had, or is one of the forms
+// without, is a 406.
+func (c *call) negotiate(without ...form) error {
 	c.out = output{media: mediaJSON, gzip: acceptsGzip(c.r)}
 	header := strings.Join(c.r.Header.Values("Accept"), ",")
 	if p := c.r.URL.Query()["pretty"]; len(p) > 0 {
@@ -67,7 +68,7 @@ func (c *call) negotiate() error {
 	}
 	clauses := parseAccept(header)
 	for _, cl := range clauses {
-		if cl.form == formUnknownAs || cl.media == "" || cl.form == formTable && cl.media == mediaProto {
+		if cl.form == formUnknownAs || cl.media == "" || cl.form == formTable && cl.media == mediaProto || slices.Contains(without, cl.form) {
 			continue
 		}
 		cl.pretty, cl.gzip = c.out.pretty, c.out.gzip

@@ -331,6 +331,9 @@ func (c *call) deleteCollection() error {
 
 // createVirtual answers for a resource that is not stored.
 func (c *call) createVirtual(v *Virtual) error {
+	if err := c.negotiate(formTable); err != nil { // it has no columns
+		return err
+	}
 	opts, err := c.writeOptions("CreateOptions")
 	if err != nil {
 		return err

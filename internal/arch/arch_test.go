@@ -61,8 +61,8 @@ var importRules = []importRule{
 		instead: "a scenario runs in either world: add what it needs to scenarios.Target or scenarios.Judge",
 	},
 	{
-		from: everything, to: []string{"sim", "live"}, except: []string{"sim", "live", "cmd", "bench"},
-		instead: "only cmd chooses a world: take an interface or a value",
+		from: everything, to: []string{"sim", "live"}, except: []string{"sim", "live", "cmd", "bench", "conformance"},
+		instead: "only cmd, and what measures or judges a whole world, chooses one: take an interface or a value",
 	},
 	{
 		from: []string{"sched"}, to: []string{"ctrl", "nodeagent"},
