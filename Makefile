@@ -12,7 +12,14 @@ VERSION  := $(shell git describe --always --dirty --tags 2>/dev/null)
 LDFLAGS  := $(if $(VERSION),-X main.version=$(VERSION))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint race bench fuzz check clean
+.PHONY: help build kubectl helm demo test lint race bench fuzz check clean
+
+# Kubernetes' own programs, of the versions in tools/go.mod (k8s.io/kubectl v0.N is
+# kubectl v1.N). Without its version kubectl cannot say it, and fails.
+KUBEVERSION := $(shell sed -n 's|.*k8s.io/kubectl v0\.||p' tools/go.mod)
+KUBEFLAGS   := -s -w $(foreach x,gitVersion=v1.$(KUBEVERSION) gitMajor=1 gitMinor=$(basename $(KUBEVERSION)),-X k8s.io/component-base/version.$x)
+HELMVERSION := $(shell sed -n 's|.*helm.sh/helm/v4 ||p' tools/go.mod)
+HELMFLAGS   := -s -w -X helm.sh/helm/v4/internal/version.version=$(HELMVERSION)
 
 help: ## say what make can do
 	@echo 'Usage: make TARGET [NAME=value]'
@@ -25,13 +32,27 @@ build: ## compile bin/seatrial
 	@mkdir -p $(BIN)
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/seatrial ./cmd/seatrial
 
+kubectl: $(BIN)/kubectl ## compile bin/kubectl, the real one (a few minutes the first time)
+
+helm: $(BIN)/helm ## compile bin/helm, the real one (likewise)
+
+$(BIN)/kubectl: tools/go.mod tools/go.sum tools/kubectl/main.go
+	@mkdir -p $(BIN)
+	cd tools && $(GO) build -trimpath -ldflags '$(KUBEFLAGS)' -o ../$@ ./kubectl && touch ../$@
+
+# After kubectl, with which it has most packages in common: two such compilations at
+# once want much memory.
+$(BIN)/helm: tools/go.mod tools/go.sum tools/helm/main.go | $(BIN)/kubectl
+	@mkdir -p $(BIN)
+	cd tools && $(GO) build -trimpath -ldflags '$(HELMFLAGS)' -o ../$@ ./helm && touch ../$@
+
 demo: build ## run one scenario (SCENARIO=scenarios/guestbook.yaml) and say where its report is
 	@name=$$(basename $(SCENARIO) .yaml); status=0; \
 	$(BIN)/seatrial run $(SCENARIO) --out $(OUT)/$$name || status=$$?; \
 	if [ -f $(OUT)/$$name/report.html ]; then echo; echo "The report is $(OUT)/$$name/report.html; it opens in any browser, without a network."; fi; \
 	exit $$status
 
-test: ## run every test
+test: kubectl helm ## run every test
 	$(GO) test ./...
 
 lint: ## formatting, vet, determinism and import rules

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -37,7 +38,13 @@ func (a *API) delete(now time.Time, r Request) (kinds.Object, error) {
 	return a.replace(o, r.DryRun)
 }
 
+// deleteNamespace refuses for the namespaces that a cluster cannot be without
+// (kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#namespacelifecycle).
 func (a *API) deleteNamespace(now time.Time, r Request, old kinds.Object, ns *corev1.Namespace) (kinds.Object, error) {
+	switch ns.Name {
+	case metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic:
+		return nil, apierrors.NewForbidden(corev1.Resource("namespaces"), ns.Name, errors.New("this namespace may not be deleted"))
+	}
 	if len(ns.Finalizers) == 0 && len(ns.Spec.Finalizers) == 0 {
 		return a.removeUnless(r, ns)
 	}

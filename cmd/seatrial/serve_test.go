@@ -46,11 +46,13 @@ func (s *servedCluster) stop() {
 	require.NoError(s.t, s.cmd.Wait(), s.errs.String())
 }
 
-// kubectl runs the real one.
+// kubectl runs the real one: that of make kubectl, or the one on the PATH.
 func (s *servedCluster) kubectl(args ...string) string {
-	path, err := exec.LookPath("kubectl")
-	if err != nil {
-		s.t.Skip("THERE IS NO KUBECTL ON THIS MACHINE: what it shows of a served cluster HAS NOT BEEN TESTED")
+	path, err := filepath.Abs("../../bin/kubectl")
+	require.NoError(s.t, err)
+	if _, err := os.Stat(path); err != nil {
+		path, err = exec.LookPath("kubectl")
+		require.NoError(s.t, err, "there is no bin/kubectl; build it with: make kubectl")
 	}
 	cmd := exec.CommandContext(s.t.Context(), path, append([]string{"--kubeconfig", loginFile, "--cache-dir", filepath.Join(s.dir, "cache")}, args...)...)
 	cmd.Dir = s.dir

@@ -147,7 +147,7 @@ func (c *Cluster) Run(ctx context.Context) (err error) {
 		}
 	}()
 	c.w.Start(watcher{c})
-	c.advance(0) // a recorded request comes after all else at its time, and so must the first
+	c.advance(0) // what a cluster begins with is there before the first request, here as in a recording
 	for {
 		if ctx.Err() != nil {
 			return nil

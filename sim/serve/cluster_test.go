@@ -85,6 +85,13 @@ func TestNothingMovesWhileTheClockStands(t *testing.T) {
 	require.Equal(t, 4, count(t, c, ctx, kinds.Pod))
 }
 
+func TestTheFirstRequestFindsWhatAClusterBeginsWith(t *testing.T) {
+	c, ctx, _ := open(t)
+	require.NoError(t, c.Do(ctx, func(_ time.Time, a *api.API) {
+		require.NotNil(t, a.Store().Get(kinds.Ref{Kind: kinds.Namespace, Key: kinds.Key{Name: "default"}}))
+	}))
+}
+
 func TestUntilStopsWhereItHolds(t *testing.T) {
 	c, ctx, _ := open(t)
 	require.NoError(t, c.Until(ctx, `pods.filter(p, p.status.phase == "Running").size() == 2`))
