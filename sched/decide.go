@@ -75,8 +75,7 @@ func (s *Snapshot) Decide(pod *corev1.Pod) Decision {
 func (s *Snapshot) decideAfresh(w *wish) Decision {
 	d := Decision{Nodes: s.count}
 	reject := map[string]*Rejection{}
-	taints, affinity := s.softScores(w)
-	best, bestScore, bestHash := -1, int64(-1), uint64(0)
+	var feasible []int
 	for i, n := range s.nodes {
 		if n == nil {
 			continue
@@ -85,29 +84,38 @@ func (s *Snapshot) decideAfresh(w *wish) Decision {
 			d.count(reject, why, hopeless)
 			continue
 		}
-		d.Feasible++
-		score := weightLeast*s.leastAllocated(i, w) + weightBalanced*s.balanced(i, w)
-		if taints != nil {
-			score += weightTaints * taints[i]
-		} else {
-			score += weightTaints * scoreMax
-		}
-		if affinity != nil {
-			score += weightAffinity * affinity[i]
-		}
-		h := mix(w.hash, s.hashes[i])
-		if score > bestScore || score == bestScore && (h > bestHash || h == bestHash && n.Name < s.nodes[best].Name) {
-			best, bestScore, bestHash = i, score, h
-		}
+		feasible = append(feasible, i)
 	}
-	if best >= 0 {
-		return Decision{Node: s.nodes[best].Name, Score: bestScore, Nodes: d.Nodes, Feasible: d.Feasible}
+	if len(feasible) > 0 {
+		best, score := s.best(w, feasible)
+		return Decision{Node: s.nodes[best].Name, Score: score, Nodes: s.count, Feasible: len(feasible)}
 	}
 	for _, r := range reject { //det:ok sorted just below; no reason is there twice
 		d.Rejected = append(d.Rejected, *r)
 	}
 	slices.SortFunc(d.Rejected, func(a, b Rejection) int { return cmp.Compare(a.Reason, b.Reason) })
 	return d
+}
+
+// best is the node with the highest score of those that could take the pod.
+func (s *Snapshot) best(w *wish, feasible []int) (best int, top int64) {
+	taints, affinity := s.softScores(w, feasible)
+	best, top = -1, -1
+	topHash := uint64(0)
+	for _, i := range feasible {
+		score := weightLeast*s.leastAllocated(i, w) + weightBalanced*s.balanced(i, w) + weightTaints*scoreMax
+		if taints != nil {
+			score -= weightTaints * (scoreMax - taints[i])
+		}
+		if affinity != nil {
+			score += weightAffinity * affinity[i]
+		}
+		h := mix(w.hash, s.hashes[i])
+		if score > top || score == top && (h > topHash || h == topHash && s.nodes[i].Name < s.nodes[best].Name) {
+			best, top, topHash = i, score, h
+		}
+	}
+	return best, top
 }
 
 func (d *Decision) count(by map[string]*Rejection, why []string, hopeless bool) {

@@ -37,18 +37,16 @@ func part(used, has, one int64) int64 {
 	return used * one / has
 }
 
-// softScores works out the scores that are scaled by the best node: taints that
-// the pod would rather avoid, and preferred node affinity. A nil column means that
-// it is the same for every node.
-func (s *Snapshot) softScores(w *wish) (taints, affinity []int64) {
+// softScores works out the scores that are scaled by the best of the nodes that could
+// take the pod: taints that it would rather avoid, and preferred node affinity. A nil
+// column means that it is the same for every node.
+func (s *Snapshot) softScores(w *wish, feasible []int) (taints, affinity []int64) {
 	if s.soft == 0 && len(w.soft) == 0 {
 		return nil, nil
 	}
 	var worst, most int64
-	for i, n := range s.nodes {
-		if n == nil {
-			continue
-		}
+	for _, i := range feasible {
+		n := s.nodes[i]
 		if c := softTaints(n, w.pod.Spec.Tolerations); c > 0 {
 			if taints == nil {
 				taints = make([]int64, len(s.nodes))

@@ -124,7 +124,11 @@ func (s *session) decide(t *testing.T, d *datadriven.TestData) string {
 func (s *session) scores(pod *corev1.Pod) string {
 	var b strings.Builder
 	w := newWish(pod)
-	taints, affinity := s.snapshot.softScores(w)
+	all := make([]int, len(s.snapshot.nodes))
+	for i := range all {
+		all[i] = i
+	}
+	taints, affinity := s.snapshot.softScores(w, all)
 	at := func(column []int64, i int) int64 {
 		if column == nil {
 			return -1
