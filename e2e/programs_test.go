@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,9 +31,6 @@ func withSeatrial(run func() int) int {
 	}
 	defer os.RemoveAll(dir)
 	seatrial = filepath.Join(dir, "seatrial")
-	if err := look(); err != nil {
-		panic(err)
-	}
 	cmd := exec.Command("go", "build", "-trimpath", "-o", seatrial, "./cmd/seatrial")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -42,10 +40,10 @@ func withSeatrial(run func() int) int {
 	return run()
 }
 
-// look reads every folder with source code. The tests do not import what they test,
-// so without this the go command would take its cached results for good after a
-// change elsewhere.
-func look() error {
+// look reads every folder with source code, once. The tests do not import what they
+// test, so without this the go command would take its cached results for good after a
+// change elsewhere; it notes only what is read within a test.
+var look = sync.OnceValue(func() error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() || path == root {
 			return err
@@ -55,7 +53,7 @@ func look() error {
 		}
 		return nil
 	})
-}
+})
 
 // find returns the program of that name in bin, or else the newest on the PATH. The
 // transcripts are of the one in bin; others may word things differently.

@@ -29,6 +29,7 @@ var servedAt = regexp.MustCompile(`is served at (https?://[^ ]+)`)
 // serve opens the cluster of a scenario file, its clock paused, for as long as the
 // test takes. dir is a folder of the test's own.
 func serve(t *testing.T, dir, scenario string) *server {
+	require.NoError(t, look())
 	s := &server{kubeconfig: filepath.Join(dir, "kubeconfig")}
 	cmd := exec.Command(seatrial, "serve", scenario, "--listen", "127.0.0.1:0", "--kubeconfig", s.kubeconfig, "--speed", "paused", "--start", start)
 	cmd.Dir, cmd.Stderr = dir, os.Stderr

@@ -226,6 +226,8 @@ var masks = []struct {
 	{regexp.MustCompile(`/tmp/kubectl-edit-\d+\.yaml`), "FILE"},
 	{regexp.MustCompile(`(?m)^eyJ[\w.-]+$`), "TOKEN"},
 	{regexp.MustCompile(`X509SHA256=[0-9a-f]{64}`), "X509SHA256=..."},
+	// What a client says when it leaves a watch while something comes in.
+	{regexp.MustCompile(`(?m)^.*"Unexpected error when reading response body" err="context canceled"\n`), ""},
 	// What helm writes of the wall's clock, and the columns that get as wide as that.
 	{regexp.MustCompile(`\b2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \+0000 UTC *`), "TIME"},
 	{regexp.MustCompile(`\tUPDATED +`), "\tUPDATED"},
