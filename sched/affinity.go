@@ -1,10 +1,9 @@
 package sched
 
 import (
-	"slices"
-	"strconv"
-
 	corev1 "k8s.io/api/core/v1"
+
+	"seatrial.dev/seatrial/cluster/placement"
 )
 
 // nodeSelector is a pod's hard demands on a node's labels: all of exact, and one
@@ -53,52 +52,5 @@ func (s *nodeSelector) matches(n *corev1.Node) bool {
 	if !s.any {
 		return true
 	}
-	return slices.ContainsFunc(s.terms, func(t corev1.NodeSelectorTerm) bool { return termMatches(&t, n) })
-}
-
-// termMatches says whether all of a term's expressions hold; an empty term matches
-// nothing.
-func termMatches(t *corev1.NodeSelectorTerm, n *corev1.Node) bool {
-	if len(t.MatchExpressions) == 0 && len(t.MatchFields) == 0 {
-		return false
-	}
-	for i := range t.MatchExpressions {
-		value, has := n.Labels[t.MatchExpressions[i].Key]
-		if !requirementHolds(&t.MatchExpressions[i], value, has) {
-			return false
-		}
-	}
-	for i := range t.MatchFields {
-		if f := &t.MatchFields[i]; f.Key != "metadata.name" || !requirementHolds(f, n.Name, true) {
-			return false
-		}
-	}
-	return true
-}
-
-func requirementHolds(r *corev1.NodeSelectorRequirement, value string, has bool) bool {
-	switch r.Operator {
-	case corev1.NodeSelectorOpIn:
-		return has && slices.Contains(r.Values, value)
-	case corev1.NodeSelectorOpNotIn:
-		return !has || !slices.Contains(r.Values, value)
-	case corev1.NodeSelectorOpExists:
-		return has
-	case corev1.NodeSelectorOpDoesNotExist:
-		return !has
-	case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
-		if !has || len(r.Values) != 1 {
-			return false
-		}
-		a, err1 := strconv.ParseInt(value, 10, 64)
-		b, err2 := strconv.ParseInt(r.Values[0], 10, 64)
-		if err1 != nil || err2 != nil {
-			return false
-		}
-		if r.Operator == corev1.NodeSelectorOpGt {
-			return a > b
-		}
-		return a < b
-	}
-	return false
+	return placement.AnyTermMatches(s.terms, n)
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"seatrial.dev/seatrial/cluster/placement"
 )
 
 // The reasons for which a filter rejects a node, in kube-scheduler's words.
@@ -85,34 +87,16 @@ func wild(ip string) bool { return ip == "" || ip == "0.0.0.0" }
 
 func toleratesUnschedulable(list []corev1.Toleration) bool {
 	t := corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}
-	return tolerated(&t, list)
+	return placement.Tolerated(&t, list)
 }
 
 // untolerated returns the first taint that keeps the pod away, or nil.
 func untolerated(taints []corev1.Taint, list []corev1.Toleration) *corev1.Taint {
 	for i := range taints {
 		t := &taints[i]
-		if t.Effect != corev1.TaintEffectPreferNoSchedule && !tolerated(t, list) {
+		if t.Effect != corev1.TaintEffectPreferNoSchedule && !placement.Tolerated(t, list) {
 			return t
 		}
 	}
 	return nil
-}
-
-func tolerated(t *corev1.Taint, list []corev1.Toleration) bool {
-	for i := range list {
-		l := &list[i]
-		if l.Effect != "" && l.Effect != t.Effect || l.Key != "" && l.Key != t.Key {
-			continue
-		}
-		switch l.Operator {
-		case corev1.TolerationOpExists:
-			return true
-		case "", corev1.TolerationOpEqual:
-			if l.Value == t.Value {
-				return true
-			}
-		}
-	}
-	return false
 }

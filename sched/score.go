@@ -1,6 +1,10 @@
 package sched
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"seatrial.dev/seatrial/cluster/placement"
+)
 
 // leastAllocated prefers the node with the larger share of cpu and memory left:
 // the mean over both of (allocatable - requested) * 100 / allocatable.
@@ -54,7 +58,7 @@ func (s *Snapshot) softScores(w *wish, feasible []int) (taints, affinity []int64
 			taints[i], worst = c, max(worst, c)
 		}
 		for _, t := range w.soft {
-			if termMatches(t.term, n) {
+			if placement.TermMatches(t.term, n) {
 				if affinity == nil {
 					affinity = make([]int64, len(s.nodes))
 				}
@@ -75,7 +79,7 @@ func (s *Snapshot) softScores(w *wish, feasible []int) (taints, affinity []int64
 func softTaints(n *corev1.Node, list []corev1.Toleration) int64 {
 	var c int64
 	for i := range n.Spec.Taints {
-		if t := &n.Spec.Taints[i]; t.Effect == corev1.TaintEffectPreferNoSchedule && !tolerated(t, list) {
+		if t := &n.Spec.Taints[i]; t.Effect == corev1.TaintEffectPreferNoSchedule && !placement.Tolerated(t, list) {
 			c++
 		}
 	}

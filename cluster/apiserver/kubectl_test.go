@@ -1,8 +1,6 @@
 package apiserver_test
 
 import (
-	"flag"
-	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -14,24 +12,14 @@ import (
 	"seatrial.dev/seatrial/cluster/store"
 )
 
-var serveAddress = flag.String("serve", "", "serve an empty cluster at this address instead of testing, for a look by hand")
-
-// TestServe does nothing unless asked to.
-func TestServe(t *testing.T) {
-	if *serveAddress == "" {
-		t.Skip("give -serve=127.0.0.1:8080 to look at the server by hand")
-	}
-	c := newCluster(t, store.WindowDefault, apiserver.Config{Report: func(p any, stack []byte) { t.Logf("panic: %v\n%s", p, stack) }})
-	c.logs["web/web"] = "hello\n"
-	require.NoError(t, http.ListenAndServe(*serveAddress, c.srv))
-}
-
-// TestKubectl lets the kubectl of this machine, if it has one, do what people do.
+// TestKubectl lets the real kubectl, the one that make kubectl builds or else the one on
+// the PATH, do what people do.
 func TestKubectl(t *testing.T) {
-	path, err := exec.LookPath("kubectl")
+	path, err := exec.LookPath("../../bin/kubectl")
 	if err != nil {
-		t.Skip("there is no kubectl on the PATH")
+		path, err = exec.LookPath("kubectl")
 	}
+	require.NoError(t, err, "build one by: make kubectl")
 	c := newCluster(t, store.WindowDefault, apiserver.Config{Report: func(p any, stack []byte) { t.Errorf("panic: %v\n%s", p, stack) }})
 	c.logs["web/web"] = "hello\n"
 	url := c.serve(t).URL

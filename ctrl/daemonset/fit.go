@@ -1,12 +1,11 @@
 package daemonset
 
 import (
-	"slices"
-	"strconv"
-
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"seatrial.dev/seatrial/cluster/placement"
 )
 
 // fits says whether a pod of the set should be started on a node, and whether one
@@ -22,7 +21,7 @@ func fits(spec *corev1.PodSpec, n *corev1.Node) (start, stay bool) {
 		}
 	}
 	if a := spec.Affinity; a != nil && a.NodeAffinity != nil {
-		if r := a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution; r != nil && !anyTerm(r.NodeSelectorTerms, n) {
+		if r := a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution; r != nil && !placement.AnyTermMatches(r.NodeSelectorTerms, n) {
 			return false, false
 		}
 	}
@@ -41,11 +40,7 @@ func fits(spec *corev1.PodSpec, n *corev1.Node) (start, stay bool) {
 }
 
 func tolerated(spec *corev1.PodSpec, t *corev1.Taint) bool {
-	tolerates := func(x corev1.Toleration) bool {
-		return (x.Effect == "" || x.Effect == t.Effect) && (x.Key == "" || x.Key == t.Key) &&
-			(x.Operator == corev1.TolerationOpExists || ((x.Operator == "" || x.Operator == corev1.TolerationOpEqual) && x.Value == t.Value))
-	}
-	return slices.ContainsFunc(spec.Tolerations, tolerates) || slices.ContainsFunc(daemonTolerations(spec.HostNetwork), tolerates)
+	return placement.Tolerated(t, spec.Tolerations) || placement.Tolerated(t, daemonTolerations(spec.HostNetwork))
 }
 
 // daemonTolerations are those that every daemon pod has.
@@ -65,48 +60,6 @@ func daemonTolerations(hostNetwork bool) []corev1.Toleration {
 		list = append(list, exists(corev1.TaintNodeNetworkUnavailable, corev1.TaintEffectNoSchedule))
 	}
 	return list
-}
-
-// anyTerm says whether one of the terms matches; a term without requirements matches
-// no node.
-func anyTerm(terms []corev1.NodeSelectorTerm, n *corev1.Node) bool {
-	return slices.ContainsFunc(terms, func(t corev1.NodeSelectorTerm) bool {
-		if len(t.MatchExpressions)+len(t.MatchFields) == 0 {
-			return false
-		}
-		for _, r := range t.MatchExpressions {
-			if value, has := n.Labels[r.Key]; !meets(r, value, has) {
-				return false
-			}
-		}
-		for _, r := range t.MatchFields {
-			if r.Key != metav1.ObjectNameField || !meets(r, n.Name, true) {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-func meets(r corev1.NodeSelectorRequirement, value string, has bool) bool {
-	switch r.Operator {
-	case corev1.NodeSelectorOpIn:
-		return has && slices.Contains(r.Values, value)
-	case corev1.NodeSelectorOpNotIn:
-		return !has || !slices.Contains(r.Values, value)
-	case corev1.NodeSelectorOpExists:
-		return has
-	case corev1.NodeSelectorOpDoesNotExist:
-		return !has
-	case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
-		if !has || len(r.Values) != 1 {
-			return false
-		}
-		a, errA := strconv.ParseInt(value, 10, 64)
-		b, errB := strconv.ParseInt(r.Values[0], 10, 64)
-		return errA == nil && errB == nil && ((r.Operator == corev1.NodeSelectorOpGt && a > b) || (r.Operator == corev1.NodeSelectorOpLt && a < b))
-	}
-	return false
 }
 
 // bindTo replaces the pod's required node affinity by one for a single node.

@@ -11,6 +11,7 @@ import (
 
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/cluster/placement"
 	"seatrial.dev/seatrial/cluster/store"
 	"seatrial.dev/seatrial/cluster/view"
 	"seatrial.dev/seatrial/ctrl"
@@ -146,7 +147,7 @@ func arrival(pod *corev1.Pod) time.Time {
 // tolerance is how long a pod bears a taint: by its first toleration that matches,
 // as upstream takes it.
 func tolerance(tolerations []corev1.Toleration, taint *corev1.Taint) (grace time.Duration, ever bool) {
-	i := slices.IndexFunc(tolerations, func(t corev1.Toleration) bool { return tolerates(&t, taint) })
+	i := slices.IndexFunc(tolerations, func(t corev1.Toleration) bool { return placement.Tolerates(&t, taint) })
 	switch {
 	case i < 0:
 		return 0, false
@@ -155,21 +156,6 @@ func tolerance(tolerations []corev1.Toleration, taint *corev1.Taint) (grace time
 	}
 	seconds := min(max(0, *tolerations[i].TolerationSeconds), math.MaxInt64/int64(time.Second))
 	return time.Duration(seconds) * time.Second, false
-}
-
-// tolerates is the rule of the API's documentation of Toleration: empty effect and
-// key match all, operator Exists ignores the value.
-func tolerates(t *corev1.Toleration, taint *corev1.Taint) bool {
-	if t.Effect != "" && t.Effect != taint.Effect || t.Key != "" && t.Key != taint.Key {
-		return false
-	}
-	switch t.Operator {
-	case "", corev1.TolerationOpEqual:
-		return t.Value == taint.Value
-	case corev1.TolerationOpExists:
-		return true
-	}
-	return false
 }
 
 func evict(now time.Time, pod *corev1.Pod, p *ctrl.Plan) {
