@@ -49,6 +49,6 @@ type Preemption struct {
 // Candidate is a node and the pods that would have to go.
 type Candidate struct {
 	Node       string   `json:"node"`
-	Victims    []string `json:"victims"` // namespace/name, the most important first
+	Victims    []string `json:"victims"`    // namespace/name, the most important first
 	Violations int      `json:"violations"` // of disruption budgets
 }

@@ -36,7 +36,9 @@ func (s *Scheduler) See(now time.Time, e store.Event, cause uint64) {}
 
 // Next hands out the pod that comes first. Each pod that is handed out must be given
 // to Decide, before the next call or later.
-func (s *Scheduler) Next(now time.Time) (pod *corev1.Pod, cause uint64, ok bool) { return nil, 0, false }
+func (s *Scheduler) Next(now time.Time) (pod *corev1.Pod, cause uint64, ok bool) {
+	return nil, 0, false
+}
 
 // Due is when Next may have a pod that it has not now; ok is false for never.
 func (s *Scheduler) Due() (at time.Time, ok bool) { return time.Time{}, false }
