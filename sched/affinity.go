@@ -48,7 +48,7 @@ func compileAffinity(spec *corev1.PodSpec) (*nodeSelector, []softTerm) {
 }
 
 func (s *nodeSelector) matches(n *corev1.Node) bool {
-	for k, v := range s.exact { //det:ok asks whether all hold
+	for k, v := range s.exact {
 		if got, ok := n.Labels[k]; !ok || got != v {
 			return false
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,7 +57,8 @@ type shape struct {
 	tolerations []corev1.Toleration
 	images      []string // as nodes report them
 	priority    int32
-	columns     *columns // what each node is to it; nil until a decision needs it
+	annotations map[string]string // those that begin with WishPrefix
+	columns     *columns          // what each node is to it; nil until a decision needs it
 }
 
 type shapes struct {
@@ -147,6 +149,7 @@ func (s *Snapshot) shapeOf(pod *corev1.Pod) *shape {
 	x = &shape{key: string(h.key), asked: s.requests(pod), priority: priority(pod), ports: hostPorts(spec), tolerations: spec.Tolerations,
 		images: imageNames(spec)}
 	x.selector, x.soft = compileAffinity(spec)
+	x.annotations = wishes(pod.Annotations)
 	x.names = namesChosen(spec)
 	h.byKey[x.key] = x
 	return x
@@ -162,7 +165,7 @@ func (k *key) bytes(b []byte) { k.num(int64(len(b))); *k = append(*k, b...) }
 func (k *key) pairs(m map[string]string) {
 	k.num(int64(len(m)))
 	var room [8]string
-	names := slices.AppendSeq(room[:0], maps.Keys(m))
+	names := slices.AppendSeq(room[:0], maps.Keys(m)) //det:ok sorted in the next line
 	slices.Sort(names)
 	for _, name := range names {
 		k.text(name)
@@ -174,7 +177,7 @@ func (k *key) pairs(m map[string]string) {
 func (k *key) quantities(list corev1.ResourceList) {
 	k.num(int64(len(list)))
 	var room [8]corev1.ResourceName
-	names := slices.AppendSeq(room[:0], maps.Keys(list))
+	names := slices.AppendSeq(room[:0], maps.Keys(list)) //det:ok sorted in the next line
 	slices.Sort(names)
 	for _, name := range names {
 		k.text(string(name))
@@ -262,8 +265,25 @@ func appendShapeKey(b []byte, pod *corev1.Pod) []byte {
 			k.text(spec.Volumes[i].Image.Reference)
 		}
 	}
+	if w := wishes(pod.Annotations); w != nil {
+		k.pairs(w)
+	}
 	k.resized(pod)
 	return k
+}
+
+// wishes are the annotations that policies read; nil for none.
+func wishes(all map[string]string) map[string]string {
+	var list map[string]string
+	for k, v := range all { //det:ok fills a map
+		if strings.HasPrefix(k, WishPrefix) {
+			if list == nil {
+				list = map[string]string{}
+			}
+			list[k] = v
+		}
+	}
+	return list
 }
 
 // resized writes what containers were given, where that differs from what they ask

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"seatrial.dev/seatrial/sched/rounding"
 )
 
 // Decision says where a pod goes, or why nowhere.
@@ -27,6 +29,7 @@ type Decision struct {
 	Victims   []*corev1.Pod
 	// preemption is the end of the message, empty where none was tried.
 	preemption string
+	ineligible bool     // the pod may not preempt; its nomination stays
 	plugins    []string // that rejected a node, sorted: what the pod waits for
 }
 
@@ -328,7 +331,7 @@ func (r *ranking) total(k int, i int32) int64 {
 		sum += r.wSpread * r.spreadScore(k)
 	}
 	if r.pull != nil {
-		sum += r.wPull * scaledPull(r.pull[k], r.pullLow, r.pullTop)
+		sum += r.wPull * rounding.Scaled(r.pull[k], r.pullLow, r.pullTop)
 	}
 	if r.volumes != nil {
 		sum += r.wVolumes * r.volumes[k]
@@ -413,7 +416,7 @@ func (x *search) whyNot(i int32) int32 {
 	if sh.names.narrows() && !sh.names.has(n.Name) && x.p.filters(NodeAffinity) {
 		return x.s.reasons.number(NodeAffinity, true, reasonNotNamed)
 	}
-	for _, name := range x.p.Filters {
+	for _, name := range x.p.order {
 		why := accepted
 		switch name {
 		case PodTopologySpread:

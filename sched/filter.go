@@ -42,9 +42,6 @@ func localFilterNamed(name string) localFilter {
 	case CheckNodeLabelPresence:
 		return localFilter{name, filterLabels}
 	}
-	if f, ok := policyFilter(name); ok {
-		return f
-	}
 	panic("sched: no filter " + name)
 }
 

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"seatrial.dev/seatrial/sched/rounding"
 )
 
 // Sizes between which having an image counts: below the least it gives nothing, above
@@ -104,9 +106,8 @@ func (s *Snapshot) imageScores(names []string, column []int64) bool {
 		if m == nil {
 			continue
 		}
-		spread := float64(len(m.bytes)) / float64(s.count)
 		for i, n := range m.bytes { //det:ok each node has its own place
-			column[i] += int64(float64(float64(n) * spread))
+			column[i] += rounding.Spread(n, len(m.bytes), s.count)
 		}
 	}
 	any := false

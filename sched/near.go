@@ -1,6 +1,10 @@
 package sched
 
-import "math"
+import (
+	"math"
+
+	"seatrial.dev/seatrial/sched/rounding"
+)
 
 // spreadCheck is PodTopologySpread's filter of one node: a rule holds if the node's
 // domain would not have more than maxSkew pods over the domain with the fewest. low
@@ -75,8 +79,8 @@ func (w *wants) isNear(i int32) bool {
 // spreadRaw is what PodTopologySpread counts against a node before it is scaled: the
 // pods of its domains, each weighted by the logarithm of the number of domains. It
 // is kube-scheduler's calculation, in its steps.
-func (w *wants) spreadRaw(weights []float64, i int32) int64 {
-	var sum float64
+func (w *wants) spreadRaw(weights []rounding.Weight, i int32) int64 {
+	var sum rounding.Sum
 	for k := range w.soft {
 		r := &w.soft[k]
 		d := r.sum.topo.domain[i]
@@ -87,9 +91,9 @@ func (w *wants) spreadRaw(weights []float64, i int32) int64 {
 		if r.byHost {
 			n = r.sum.tally.byNode[i]
 		}
-		sum += float64(float64(n)*weights[k]) + float64(r.maxSkew-1)
+		sum = sum.Add(int64(n), weights[k], int64(r.maxSkew-1))
 	}
-	return int64(math.Round(sum))
+	return sum.Int()
 }
 
 // bears says whether a node counts for the soft rules: it bears all their labels, or
@@ -108,7 +112,7 @@ func (w *wants) bears(i int32) bool {
 
 // spreadWeights works out each soft rule's weight from the nodes that could take the
 // pod: ln(2 + their number of domains).
-func (s *Snapshot) spreadWeights(w *wants, feasible []int32, room []float64) []float64 {
+func (s *Snapshot) spreadWeights(w *wants, feasible []int32, room []rounding.Weight) []rounding.Weight {
 	room = room[:0]
 	bearing := 0
 	for _, i := range feasible {
@@ -121,7 +125,7 @@ func (s *Snapshot) spreadWeights(w *wants, feasible []int32, room []float64) []f
 		if !w.soft[k].byHost {
 			size = s.domains(w, w.soft[k].sum.topo, feasible)
 		}
-		room = append(room, ln(size+2))
+		room = append(room, rounding.WeightOf(size))
 	}
 	return room
 }
@@ -151,21 +155,13 @@ func (w *wants) pullRaw(i int32) int64 {
 	return sum
 }
 
-// scaledPull brings a raw sum of weights between 0 and 100, in kube-scheduler's steps.
-func scaledPull(raw, low, high int64) int64 {
-	if high <= low {
-		return 0
-	}
-	return int64(scoreMax * (float64(raw-low) / float64(high-low)))
-}
-
 // scratch is room that decisions reuse.
 type scratch struct {
 	marks    []uint32
 	round    uint32
 	feasible []int32
 	lows     []int32
-	weights  []float64
+	weights  []rounding.Weight
 	spread   []int64
 	pull     []int64
 }

@@ -1,7 +1,11 @@
 package sched
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
+
+	"seatrial.dev/seatrial/sched/volumes"
 )
 
 // profile is a Profile made ready: which filters and scores look at a node by
@@ -18,9 +22,29 @@ type profile struct {
 	weights   map[string]int64
 	scores    []localScore // the scores of one node whose sum is kept
 	scoreTop  int64        // what they can come to
+	order     []string     // all filters, those of policies at the end
+	shape     []volumes.Point
 	added     *nodeSelector
 	addedSoft []softTerm
 	policies  []boundPolicy
+}
+
+func (p *profile) addScore(f localScore) {
+	p.scores = append(p.scores, f)
+	p.scoreTop += f.weight * scoreMax
+}
+
+// filters says whether a plugin is among the filters.
+func (p *profile) filters(plugin string) bool { return slices.Contains(p.Filters, plugin) }
+
+// localNamed is the local filter of a name.
+func (p *profile) localNamed(name string) localFilter {
+	for _, f := range p.local {
+		if f.plugin == name {
+			return f
+		}
+	}
+	panic("sched: no filter " + name)
 }
 
 // localFilter is a filter that looks at a node by itself.
@@ -40,7 +64,7 @@ type localScore struct {
 
 // ready makes a profile ready. What a profile may hold, package config checks.
 func ready(from *Profile) *profile {
-	p := &profile{Profile: from, weights: map[string]int64{}}
+	p := &profile{Profile: from, weights: map[string]int64{}, order: slices.Clone(from.Filters)}
 	for _, name := range from.Filters {
 		switch name {
 		case PodTopologySpread:
@@ -67,13 +91,21 @@ func ready(from *Profile) *profile {
 		case InterPodAffinity:
 			p.affine = true
 		case TaintToleration, NodeAffinity, ImageLocality, VolumeBinding:
+		case NodeResourcesFit:
+			p.addScore(localScore{plugin: x.Plugin, weight: x.Weight, score: scoreFit})
+		case NodeResourcesBalancedAllocation:
+			p.addScore(localScore{plugin: x.Plugin, weight: x.Weight, score: scoreBalanced, skips: bestEffort})
+		case CalculateNodeLabelPriority:
+			p.addScore(localScore{plugin: x.Plugin, weight: x.Weight, score: scoreLabels})
 		default:
-			if f, ok := localScoreNamed(x.Plugin); ok {
-				f.weight = x.Weight
-				p.scores = append(p.scores, f)
-				p.scoreTop += x.Weight * scoreMax
-			}
+			p.addPolicy(x.Plugin, x.Weight)
 		}
+	}
+	for _, point := range from.VolumeShape {
+		p.shape = append(p.shape, volumes.Point(point))
+	}
+	if len(p.shape) == 0 {
+		p.shape = volumes.DefaultShape()
 	}
 	if a := from.AddedAffinity; a != nil {
 		p.added, p.addedSoft = compileAffinity(&corev1.PodSpec{Affinity: &corev1.Affinity{NodeAffinity: a}})

@@ -132,7 +132,7 @@ func (s *Snapshot) requests(pod *corev1.Pod) asked {
 	a.asking = assumed(every)
 	a.scored = a.asking
 	if podresource.IsPodLevelRequestsSet(pod) {
-		for name := range list { //det:ok takes out of a map
+		for name := range list {
 			delete(every, name)
 		}
 		a.scored = assumed(every)

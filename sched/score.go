@@ -1,26 +1,14 @@
 package sched
 
 import (
-	"math"
-
 	corev1 "k8s.io/api/core/v1"
 
 	"seatrial.dev/seatrial/cluster/placement"
+	"seatrial.dev/seatrial/sched/rounding"
 )
 
 // scoreMax is the best that a score gives a node.
 const scoreMax = 100
-
-// localScoreNamed is the score of a name that looks at a node by itself.
-func localScoreNamed(name string) (localScore, bool) {
-	switch name {
-	case NodeResourcesFit:
-		return localScore{plugin: name, score: scoreFit}, true
-	case NodeResourcesBalancedAllocation:
-		return localScore{plugin: name, score: scoreBalanced, skips: bestEffort}, true
-	}
-	return policyScore(name)
-}
 
 // localTotal is the weighted sum of the scores that look at a node by itself.
 func (s *Snapshot) localTotal(p *profile, i int32, sh *shape) int64 {
@@ -132,10 +120,7 @@ func scoreBalanced(s *Snapshot, p *profile, i int32, sh *shape) int64 {
 	return scoreMax/2 + (scoreMax/2+with-without)/2
 }
 
-// balance is 100 less the standard deviation of the used shares in per cent, with the
-// pod there and without it. It is kube-scheduler's calculation in floating point,
-// step by step, so that the results are equal; each step rounds by itself on every
-// processor.
+// balance is how evenly the resources are used, with the pod there and without it.
 func (s *Snapshot) balance(p *profile, i int32, sh *shape) (with, without int64) {
 	var roomA, roomB [8]float64
 	a, b := roomA[:0], roomB[:0]
@@ -149,29 +134,10 @@ func (s *Snapshot) balance(p *profile, i int32, sh *shape) (with, without int64)
 		if has == 0 {
 			continue
 		}
-		a = append(a, min(1, float64(used+want)/float64(has)))
-		b = append(b, min(1, float64(used)/float64(has)))
+		a = append(a, rounding.Share(used+want, has))
+		b = append(b, rounding.Share(used, has))
 	}
-	return evenness(a), evenness(b)
-}
-
-func evenness(shares []float64) int64 {
-	var deviation float64
-	switch n := float64(len(shares)); {
-	case len(shares) == 2:
-		deviation = math.Abs((shares[0] - shares[1]) / 2)
-	case len(shares) > 2:
-		var total, sum float64
-		for _, x := range shares {
-			total += x
-		}
-		mean := total / n
-		for _, x := range shares {
-			sum += float64((x - mean) * (x - mean))
-		}
-		deviation = math.Sqrt(sum / n)
-	}
-	return int64(float64((1 - deviation) * scoreMax))
+	return rounding.Evenness(a), rounding.Evenness(b)
 }
 
 // softTaints counts the taints that the pod would rather avoid.
@@ -207,4 +173,22 @@ func preferred(n *corev1.Node, terms []softTerm) int64 {
 		}
 	}
 	return sum
+}
+
+// CalculateNodeLabelPriority is the old priority of that name: a node scores by
+// whether it bears, or does not bear, labels.
+const CalculateNodeLabelPriority = "CalculateNodeLabelPriority"
+
+func scoreLabels(s *Snapshot, p *profile, i int32, _ *shape) int64 {
+	var sum, weights int64
+	for _, l := range p.Labels.Preferred {
+		weights += l.Weight
+		if _, ok := s.nodes[i].Labels[l.Label]; ok == l.Presence {
+			sum += l.Weight * scoreMax
+		}
+	}
+	if weights == 0 {
+		return 0
+	}
+	return sum / weights
 }

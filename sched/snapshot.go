@@ -5,23 +5,26 @@ import (
 
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/cluster/view"
+	"seatrial.dev/seatrial/sched/volumes"
 )
 
 // Snapshot is the nodes and what is used of them, in columns by node number, and
 // the tallies of pods that topology spread and pod affinity go by. Events keep it up
 // to date; nothing is rebuilt.
 type Snapshot struct {
-	nodes  []*corev1.Node // nil: the number is free
-	alloc  []amounts
-	used   []amounts // by the requests of the pods there
-	scored []amounts // used, with an assumed request for containers that name none
-	ports  []map[hostPort]int
-	hashes []uint64 // of the node's name, for the order of equals
-	on     [][]*resident
-	byName map[string]int32
-	free   []int32
-	count  int // nodes there are
-	soft   int // nodes with a taint that pods only prefer to avoid
+	nodes   []*corev1.Node // nil: the number is free
+	alloc   []amounts
+	used    []amounts // by the requests of the pods there
+	scored  []amounts // used, with an assumed request for containers that name none
+	ports   []map[hostPort]int
+	hashes  []uint64 // of the node's name, for the order of equals
+	on      [][]*resident
+	byName  map[string]int32
+	free    []int32
+	ordered []int32 // by name; nil until it is needed
+	sampled int     // where the next sample begins in it
+	count   int     // nodes there are
+	soft    int     // nodes with a taint that pods only prefer to avoid
 
 	residents map[kinds.Key]*resident
 	strays    map[string][]*resident // pods on nodes that are not known, by node
@@ -40,6 +43,7 @@ type Snapshot struct {
 	reasons    reasons
 	backing    backing
 	budgets    budgets
+	volumes    *volumes.State
 	namespaces map[string]map[string]string // labels of the namespaces there are
 
 	scratch scratch
@@ -53,6 +57,8 @@ type resident struct {
 	name  string // of the node
 	node  int32  // -1: the node is not known
 	at    int32  // its place in on[node]
+
+	lifted bool // taken off for a moment, while victims are looked for
 }
 
 // NewSnapshot returns a snapshot of no nodes.
@@ -66,6 +72,7 @@ func NewSnapshot() *Snapshot {
 	s.reasons.byKey = map[string]int32{}
 	s.backing.init()
 	s.budgets.byKey = map[kinds.Key]*budget{}
+	s.volumes = volumes.New()
 	return s
 }
 
@@ -105,6 +112,9 @@ func (s *Snapshot) settle(pod *corev1.Pod, node string) {
 	}
 	r := &resident{pod: pod, key: key, class: c, name: node, node: -1}
 	s.residents[key] = r
+	if volumes.Concerns(pod) {
+		s.volumes.Place(pod, node)
+	}
 	if i, ok := s.byName[node]; ok {
 		s.seat(r, i)
 	} else {
@@ -118,6 +128,9 @@ func (s *Snapshot) forget(key kinds.Key) {
 		return
 	}
 	delete(s.residents, key)
+	if volumes.Concerns(r.pod) {
+		s.volumes.Remove(r.pod, r.name)
+	}
 	if r.node >= 0 {
 		s.unseat(r)
 		return
@@ -154,6 +167,13 @@ func (s *Snapshot) unseat(r *resident) {
 
 // count1 adds one pod of a class to a node, or takes one off.
 func (s *Snapshot) count1(i int32, c *class, sign int32) {
+	s.tally1(i, c, sign)
+	c.add(i, sign)
+	s.nodeChanged(i)
+}
+
+// tally1 counts a pod in all that filters go by, and nothing else.
+func (s *Snapshot) tally1(i int32, c *class, sign int32) {
 	s.used[i].add(&c.shape.req, int64(sign))
 	s.scored[i].add(&c.shape.scored, int64(sign))
 	for _, p := range c.shape.ports {
@@ -164,11 +184,9 @@ func (s *Snapshot) count1(i int32, c *class, sign int32) {
 			delete(s.ports[i], p)
 		}
 	}
-	c.add(i, sign)
 	for _, x := range c.in {
 		x.tally.add(i, sign*x.weight)
 	}
-	s.nodeChanged(i)
 }
 
 // setNode takes a node as it is now.
@@ -207,6 +225,7 @@ func (s *Snapshot) number(name string) int32 {
 	}
 	s.byName[name] = i
 	s.hashes[i] = hashString(name)
+	s.ordered = nil
 	s.count++
 	return i
 }
@@ -228,6 +247,7 @@ func (s *Snapshot) removeNode(name string) {
 	s.setImages(i, old, nil)
 	s.relabel(i, old, nil)
 	s.nodeChanged(i)
+	s.ordered = nil
 	s.free = append(s.free, i)
 	s.count--
 }

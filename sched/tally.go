@@ -295,7 +295,7 @@ func (s *Snapshot) dropUnusedTallies() {
 	s.tallies.list = keep
 	sets := map[*nodeSet]bool{}
 	s.eachSum(func(x *sum) { sets[x.among] = true })
-	for key, set := range s.tallies.sets { //det:ok takes out of a map
+	for key, set := range s.tallies.sets {
 		if !sets[set] {
 			delete(s.tallies.sets, key)
 		}

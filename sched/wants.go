@@ -335,7 +335,7 @@ func (c *class) meantKey(kind, topology string, n int64) string {
 // termTopologies lists the topologies of the terms of a kind, sorted.
 func (s *Snapshot) termTopologies(kind string) []string {
 	var list []string
-	for k := range s.tallies.kinds { //det:ok sorted just below
+	for k := range s.tallies.kinds {
 		if len(k) > len(kind) && k[:len(kind)] == kind {
 			list = append(list, k[len(kind):])
 		}
