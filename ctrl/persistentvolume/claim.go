@@ -227,7 +227,7 @@ func bind(p *ctrl.Plan, pv *corev1.PersistentVolume, c *corev1.PersistentVolumeC
 	if changed {
 		p.Write(api.Update(now))
 	}
-	setVolumePhase(p, pv, corev1.VolumeBound, "", changed)
+	setVolumePhase(p, now, corev1.VolumeBound, "", changed)
 
 	claim := kinds.Clone(c)
 	bound := false
@@ -245,7 +245,7 @@ func bind(p *ctrl.Plan, pv *corev1.PersistentVolume, c *corev1.PersistentVolumeC
 	if bound {
 		p.Write(api.Update(claim))
 	}
-	setClaimPhase(p, c, corev1.ClaimBound, pv, bound)
+	setClaimPhase(p, claim, corev1.ClaimBound, pv, bound)
 }
 
 func refOf(c *corev1.PersistentVolumeClaim) *corev1.ObjectReference {

@@ -108,5 +108,5 @@ func unbind(p *ctrl.Plan, pv *corev1.PersistentVolume) {
 		now.Spec.ClaimRef.UID = ""
 	}
 	p.Write(api.Update(now))
-	setVolumePhase(p, pv, corev1.VolumeAvailable, "", true)
+	setVolumePhase(p, now, corev1.VolumeAvailable, "", true)
 }
