@@ -1,6 +1,7 @@
 package volumes
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -34,12 +35,14 @@ type Ask struct {
 	// What find found for a node.
 	static  []match
 	dynamic []provision
+	sums    []sums // what Score adds up
 }
 
 // want is a claim that waits for its first consumer.
 type want struct {
 	claim *corev1.PersistentVolumeClaim
 	class *class
+	bytes int64  // asked for
 	node  string // chosen before; of pinned
 }
 
@@ -146,7 +149,7 @@ func (a *Ask) askBinding() *Refusal {
 			immediate = true
 			continue
 		}
-		w := want{claim: claim, class: class}
+		w := want{claim: claim, class: class, bytes: bytesOf(claim.Spec.Resources.Requests)}
 		if w.node, ok = claim.Annotations[selectedNode]; ok {
 			a.pinned = append(a.pinned, w)
 		} else {
@@ -156,10 +159,7 @@ func (a *Ask) askBinding() *Refusal {
 	if immediate {
 		return hopeless(Binding, reasonImmediate)
 	}
-	slices.SortStableFunc(a.search, func(x, y want) int {
-		p, q := x.claim.Spec.Resources.Requests[corev1.ResourceStorage], y.claim.Spec.Resources.Requests[corev1.ResourceStorage]
-		return p.Cmp(q)
-	})
+	slices.SortStableFunc(a.search, func(x, y want) int { return cmp.Compare(x.bytes, y.bytes) })
 	return nil
 }
 

@@ -75,9 +75,8 @@ func (s *State) reachable(v *volume, pv *corev1.PersistentVolume, n *corev1.Node
 // findFree takes the volume that is meant for the claim, else the smallest free one
 // that is large enough and can be used on the node.
 func (a *Ask) findFree(w *want, n *corev1.Node) bool {
-	request := w.claim.Spec.Resources.Requests[corev1.ResourceStorage]
 	for _, v := range w.class.owned[keyOf(w.claim)] {
-		if pv := v.now(); !a.taken(v) && isFor(pv, w.claim) && v.capacity.Cmp(request) >= 0 && suits(pv, w.claim) {
+		if pv := v.now(); !a.taken(v) && isFor(pv, w.claim) && v.bytes >= w.bytes && suits(pv, w.claim) {
 			if !reaches(pv.Spec.NodeAffinity, n) {
 				return false
 			}
@@ -89,7 +88,7 @@ func (a *Ask) findFree(w *want, n *corev1.Node) bool {
 	free := &w.class.free
 	for i := range free.keys {
 		list := free.list(i, n)
-		for j := firstOfSize(list, request); j < len(list); j++ {
+		for j := firstOfSize(list, w.bytes); j < len(list); j++ {
 			v := list[j]
 			if best != nil && bySize(v, best) >= 0 {
 				break
@@ -108,10 +107,10 @@ func (a *Ask) findFree(w *want, n *corev1.Node) bool {
 }
 
 // firstOfSize is the index of the first volume that is large enough.
-func firstOfSize(list []*volume, request resource.Quantity) int {
+func firstOfSize(list []*volume, bytes int64) int {
 	low, high := 0, len(list)
 	for low < high {
-		if mid := (low + high) / 2; list[mid].capacity.Cmp(request) < 0 {
+		if mid := (low + high) / 2; list[mid].bytes < bytes {
 			low = mid + 1
 		} else {
 			high = mid
@@ -177,13 +176,13 @@ func (a *Ask) provision(w *want, n *corev1.Node) verdict {
 	if class.Provisioner == "" || class.Provisioner == noProvisioner || !allowed(class.AllowedTopologies, n) {
 		return noVolume
 	}
-	request, asks := w.claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	_, asks := w.claim.Spec.Resources.Requests[corev1.ResourceStorage]
 	d := a.s.drivers[class.Provisioner]
 	if !asks || d == nil || d.Spec.StorageCapacity == nil || !*d.Spec.StorageCapacity {
 		a.dynamic = append(a.dynamic, provision{claim: w.claim})
 		return 0
 	}
-	space := w.class.spaceFor(request.Value(), n)
+	space := w.class.spaceFor(w.bytes, n)
 	if space == nil {
 		return noSpace
 	}

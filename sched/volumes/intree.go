@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"seatrial.dev/seatrial/cluster/kinds"
 )
 
 // intree.go tells what became of the volume plugins that once were part of
@@ -31,21 +33,12 @@ const (
 	azureManaged   = "managed"
 )
 
-// driverOf is the CSI driver that replaces an in-tree plugin; empty for none.
+// driverOf is the CSI driver that an in-tree plugin's volumes count as; empty for none.
 func driverOf(plugin string) string {
-	switch plugin {
-	case pluginEBS:
-		return "ebs.csi.aws.com"
-	case pluginGCE:
-		return "pd.csi.storage.gke.io"
-	case pluginAzure:
-		return "disk.csi.azure.com"
-	case pluginCinder:
-		return "cinder.csi.openstack.org"
-	case pluginPortworx:
-		return "pxd.portworx.com"
+	if plugin == pluginAzureFile || plugin == pluginVSphere {
+		return ""
 	}
-	return ""
+	return kinds.CSIDriverOf(plugin)
 }
 
 // zoneKeyOf is the node label in which the driver of a plugin tells the zone; empty

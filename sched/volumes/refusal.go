@@ -68,10 +68,10 @@ const (
 
 // The refusals that need no telling apart.
 var (
-	refusedDisk    = &Refusal{Plugin: Restrictions, Reasons: []string{reasonDisk}}
-	refusedOncePod = &Refusal{Plugin: Restrictions, Reasons: []string{reasonOncePod}}
-	refusedLimit   = &Refusal{Plugin: Limits, Reasons: []string{reasonLimit}}
-	refusedZone    = &Refusal{Plugin: Zone, Reasons: []string{reasonZone}, Hopeless: true}
+	refusedDisk    = &Refusal{Plugin: Restrictions, Reasons: []string{reasonDisk}}         //det:ok refusals are never written to
+	refusedOncePod = &Refusal{Plugin: Restrictions, Reasons: []string{reasonOncePod}}      //det:ok refusals are never written to
+	refusedLimit   = &Refusal{Plugin: Limits, Reasons: []string{reasonLimit}}              //det:ok refusals are never written to
+	refusedZone    = &Refusal{Plugin: Zone, Reasons: []string{reasonZone}, Hopeless: true} //det:ok refusals are never written to
 	refusedBinding = bindingRefusals()
 )
 

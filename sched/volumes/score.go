@@ -39,32 +39,29 @@ func (a *Ask) Score(n *corev1.Node, shape []Point) int64 {
 	if v, problem := a.find(n); v != 0 || problem != nil {
 		return 0
 	}
-	var room [4]sums // rarely more
-	all := room[:0]
+	a.sums = a.sums[:0]
 	for _, m := range a.static {
-		request, capacity := m.claim.Spec.Resources.Requests[corev1.ResourceStorage], m.volume.capacity
-		x := sumOf(&all, m.volume.class)
-		x.requested += request.Value()
-		x.capacity += capacity.Value()
+		x := a.sumOf(m.volume.class)
+		x.requested += bytesOf(m.claim.Spec.Resources.Requests)
+		x.capacity += m.volume.bytes
 	}
 	if len(a.static) == 0 {
 		for _, p := range a.dynamic {
 			if p.space == nil {
 				continue
 			}
-			request := p.claim.Spec.Resources.Requests[corev1.ResourceStorage]
-			x := sumOf(&all, a.s.classes[classOfClaim(p.claim)])
-			x.requested += request.Value()
+			x := a.sumOf(a.s.classes[classOfClaim(p.claim)])
+			x.requested += bytesOf(p.claim.Spec.Resources.Requests)
 			if x.capacity = 0; p.space.Capacity != nil {
 				x.capacity = p.space.Capacity.Value()
 			}
 		}
 	}
-	if len(all) == 0 {
+	if len(a.sums) == 0 {
 		return 0
 	}
-	total, count := int64(0), int64(len(all))
-	for _, x := range all {
+	total, count := int64(0), int64(len(a.sums))
+	for _, x := range a.sums {
 		used := int64(fullPercent)
 		if x.capacity != 0 && x.requested <= x.capacity {
 			used = x.requested * fullPercent / x.capacity
@@ -74,13 +71,13 @@ func (a *Ask) Score(n *corev1.Node, shape []Point) int64 {
 	return (2*total + count) / (2 * count)
 }
 
-func sumOf(all *[]sums, c *class) *sums {
-	i := slices.IndexFunc(*all, func(x sums) bool { return x.class == c })
+func (a *Ask) sumOf(c *class) *sums {
+	i := slices.IndexFunc(a.sums, func(x sums) bool { return x.class == c })
 	if i < 0 {
-		i = len(*all)
-		*all = append(*all, sums{class: c})
+		i = len(a.sums)
+		a.sums = append(a.sums, sums{class: c})
 	}
-	return &(*all)[i]
+	return &a.sums[i]
 }
 
 // onLine is the line's score at a utilization.

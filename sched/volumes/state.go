@@ -1,12 +1,12 @@
 package volumes
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/cluster/store"
@@ -54,10 +54,10 @@ type volume struct {
 	attached map[*node]int // attachments by node
 
 	// How it is filed in its class.
-	class    *class
-	capacity resource.Quantity
-	places   []place   // as free; nil: it is not
-	owner    kinds.Key // as bound to this claim; zero: it is not
+	class  *class
+	bytes  int64     // capacity; a part of a byte counts as one
+	places []place   // as free; nil: it is not
+	owner  kinds.Key // as bound to this claim; zero: it is not
 }
 
 func (v *volume) now() *corev1.PersistentVolume {
@@ -284,7 +284,7 @@ func (s *State) seeClaim(o *corev1.PersistentVolumeClaim, gone bool) {
 
 // spoil marks what the nodes have attached as out of date.
 func spoil(nodes map[*node]int) {
-	for n := range nodes { //det:ok sets the same mark on each
+	for n := range nodes {
 		n.stale = true
 	}
 }
@@ -313,7 +313,7 @@ func (s *State) file(v *volume) {
 		return
 	}
 	c := s.classOf(classOfVolume(v.obj))
-	v.class, v.capacity = c, pv.Spec.Capacity[corev1.ResourceStorage]
+	v.class, v.bytes = c, bytesOf(pv.Spec.Capacity)
 	c.members++
 	switch ref := pv.Spec.ClaimRef; {
 	case pv.DeletionTimestamp != nil:
@@ -351,10 +351,12 @@ func (s *State) unfile(v *volume) {
 
 // bySize orders volumes by capacity, then name.
 func bySize(a, b *volume) int {
-	if c := a.capacity.Cmp(b.capacity); c != 0 {
-		return c
-	}
-	return strings.Compare(a.name, b.name)
+	return cmp.Or(cmp.Compare(a.bytes, b.bytes), strings.Compare(a.name, b.name))
+}
+
+func bytesOf(list corev1.ResourceList) int64 {
+	q := list[corev1.ResourceStorage]
+	return q.Value()
 }
 
 func (s *State) seeNode(o *storagev1.CSINode, gone bool) {

@@ -192,7 +192,7 @@ func allLabels(list []corev1.TopologySelectorLabelRequirement, n *corev1.Node) b
 
 // selects is a label selector's match without a copy of it.
 func selects(s *metav1.LabelSelector, labels map[string]string) bool {
-	for k, want := range s.MatchLabels { //det:ok all must hold, in any order
+	for k, want := range s.MatchLabels {
 		if v, ok := labels[k]; !ok || v != want {
 			return false
 		}

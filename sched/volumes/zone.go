@@ -95,7 +95,7 @@ func (a *Ask) zone(n *corev1.Node) *Refusal {
 		return nil
 	}
 	labelled := false
-	for _, key := range &zoneLabels {
+	for _, key := range zoneLabels {
 		if _, ok := n.Labels[key]; ok {
 			labelled = true
 			break

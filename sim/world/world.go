@@ -93,7 +93,7 @@ func New(scn *scenarios.Scenario, seed uint64) (*World, error) {
 		return nil, fmt.Errorf("build the API: %w", err)
 	}
 	w.server = newServer(w, a, plane)
-	w.ctrls = newManager(w, plane, all.New(all.Config{PodCIDR: scn.Network.PodCIDR}))
+	w.ctrls = newManager(w, plane, all.New(all.Config{PodCIDR: scn.Network.PodCIDR, Provisions: true}))
 	w.sched = newScheduler(w, plane)
 	w.user = newUser(w, plane)
 	w.outside = newOutside(w)
