@@ -88,7 +88,6 @@ type reader struct {
 	file      string
 	root      *yaml.Node
 	errs      []*kinds.InputError
-	warnings  []*kinds.InputError
 	seen      map[kinds.InputError]bool
 	manifests map[string]*manifest
 }
@@ -116,9 +115,6 @@ func readSuite(path string, data []byte) (*Suite, error) {
 	}
 	if err := kinds.JoinInputErrors(r.errs); err != nil {
 		return nil, err
-	}
-	for _, w := range r.warnings {
-		s.Warnings = append(s.Warnings, w.Error())
 	}
 	return s, nil
 }
@@ -277,8 +273,9 @@ func (r *reader) workload(c *testCase, w *workload, ops []operation, at, wat str
 	}
 	for _, name := range sortedKeys(w.Params) {
 		if field := wat + ".params." + name; !res.used[name] {
-			r.warnings = append(r.warnings, &kinds.InputError{File: r.file, Line: kinds.FindLine(r.root, field), Field: field, Value: name,
-				Problem: "no operation uses the parameter; take it out, or name it in one as $" + name})
+			w := &kinds.InputError{File: r.file, Line: kinds.FindLine(r.root, field), Field: field, Value: name,
+				Problem: "no operation uses the parameter; take it out, or name it in one as $" + name}
+			out.Warnings = append(out.Warnings, w.Error())
 		}
 	}
 	return out

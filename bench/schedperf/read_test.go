@@ -56,9 +56,6 @@ func show(s *Suite, err error, ops bool) string {
 		return "error:\n" + err.Error() + "\n"
 	}
 	var b strings.Builder
-	for _, w := range s.Warnings {
-		fmt.Fprintf(&b, "warning: %s\n", w)
-	}
 	for _, w := range s.Workloads {
 		fmt.Fprintf(&b, "%s labels=%v threshold=%g of %s %s gates=%v", w.Name, w.Labels, w.Threshold, w.Metric, w.Bucket, w.FeatureGates)
 		if w.SchedulerConfig != "" {
@@ -67,6 +64,9 @@ func show(s *Suite, err error, ops bool) string {
 		b.WriteByte('\n')
 		for _, m := range w.Missing {
 			fmt.Fprintf(&b, "  missing: %s\n", m)
+		}
+		for _, m := range w.Warnings {
+			fmt.Fprintf(&b, "  warning: %s\n", m)
 		}
 		for i, o := range w.ops {
 			if text, err := json.Marshal(o); ops && err == nil {
