@@ -44,7 +44,7 @@ func (r *reader) load(field, path string, expand bool) *manifest {
 	if err != nil {
 		var in *kinds.InputError
 		errors.As(err, &in)
-		r.fail(field, path, "%s %s; the path is relative to the folder of %s", full, in.Problem, r.file)
+		r.fail(field, path, "%s: %s; the path is relative to the folder of %s", full, in.Problem, r.file)
 		return nil
 	}
 	m := &manifest{path: full, text: string(data)}
