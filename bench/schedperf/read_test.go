@@ -137,6 +137,11 @@ func TestLimits(t *testing.T) {
 	_, err := Read(path)
 	require.ErrorContains(t, err, fmt.Sprintf("has more than %d bytes", fileBytesMax))
 
+	r := &reader{file: path, seen: map[kinds.InputError]bool{}, manifests: map[string]*manifest{}}
+	require.NoError(t, os.WriteFile(path, []byte("{{range .list}}{{$.text}}{{end}}"), 0o666))
+	_, err = r.load("", path, true).object(map[string]any{"list": make([]int, 5), "text": strings.Repeat("x", fileBytesMax/4)}, 0, 1)
+	require.ErrorContains(t, err, fmt.Sprintf("makes more than %d bytes", fileBytesMax))
+
 	many := func(op string) string {
 		return "- name: a\n  workloads: [{name: b}]\n  workloadTemplate:\n  - {opcode: createPods, count: 1, collectMetrics: true}\n" + op
 	}
