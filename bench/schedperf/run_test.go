@@ -120,6 +120,20 @@ func TestWaitingIsSkipped(t *testing.T) {
 	require.True(t, strings.HasSuffix(strings.Split(table.String(), "\n")[2], "A/a (x)"))
 }
 
+// TestTimersAreWaitedForNoLonger: ten updates, a hundred a second, take a tenth of a
+// second and not the limit.
+func TestTimersAreWaitedForNoLonger(t *testing.T) {
+	w := workloadOf(t, "  - {opcode: createNodes, count: 1}\n  - {opcode: createPods, count: 10, namespace: a, podTemplatePath: templates/pod-gated.yaml, skipWaitToCompletion: true}\n"+
+		"  - {opcode: startCollectingMetrics, name: x, namespaces: [a]}\n"+
+		"  - {opcode: updateAny, count: 10, namespace: a, templatePath: templates/pod-gate-open.yaml, updatePerSecond: 100}\n"+
+		"  - {opcode: barrier}\n  - {opcode: stopCollectingMetrics}\n")
+	var table bytes.Buffer
+	results, err := Measure(context.Background(), &table, []*Workload{w}, StartLocal, nil)
+	require.NoError(t, err)
+	require.Equal(t, 10, results[0].Pods)
+	require.InDelta(t, 0.1, results[0].SkippedSeconds+results[0].Seconds, 0.05)
+}
+
 // TestSamples cuts a second: ten pods in its first half, none for a while, then one.
 func TestSamples(t *testing.T) {
 	p := &phase{}
