@@ -181,7 +181,7 @@ func (k *key) pairs(m map[string]string) {
 func (k *key) labels(all map[string]string, r *relevant) {
 	var room [16]string
 	names := room[:0]
-	for name := range all { //det:ok sorted just below
+	for name := range all {
 		if r.all || r.keys[name] {
 			names = append(names, name)
 		}

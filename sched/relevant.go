@@ -46,7 +46,7 @@ func (r *relevant) of(all map[string]string) map[string]string {
 		return all
 	}
 	some := map[string]string{}
-	for k, v := range all { //det:ok fills a map
+	for k, v := range all {
 		if r.keys[k] {
 			some[k] = v
 		}
