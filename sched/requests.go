@@ -131,7 +131,7 @@ func (s *Snapshot) requests(pod *corev1.Pod) asked {
 	a.asking = s.amountsOf(podresource.PodRequests(pod, podresource.PodResourcesOptions{SkipPodLevelResources: true, NonMissingContainerRequests: every}))
 	if podresource.IsPodLevelRequestsSet(pod) {
 		every = maps.Clone(every)
-		for name := range list { //det:ok takes out of a map
+		for name := range list {
 			delete(every, name)
 		}
 	}
