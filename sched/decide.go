@@ -50,7 +50,9 @@ func (d *Decision) Message() string {
 	} else {
 		writeReasons(&b, d.Rejected)
 	}
-	if d.preemption != "" {
+	if d.unprepared {
+		b.WriteString(" not found")
+	} else if d.preemption != "" {
 		b.WriteString(" preemption: " + d.preemption)
 	}
 	return b.String()
