@@ -49,16 +49,22 @@ type Cluster struct {
 	classes   []string
 	serial    int
 	tight     bool // most of each node is taken
+	// imageBytes are the sizes of the images.
+	imageBytes [5]int64
 }
 
 // New draws a cluster. only names the features it may have, nil for all.
 func New(seed uint64, only []Feature) *Cluster {
 	c := &Cluster{r: rand.New(rand.NewPCG(seed, 0x5ea7)), has: map[Feature]bool{}}
+	share := pick(c, 10, 25, 25, 45)
 	for _, f := range Features() {
-		drawn := c.chance(35)
+		drawn := c.chance(share)
 		c.has[f] = drawn && (len(only) == 0 || slices.Contains(only, f)) || len(only) > 0 && slices.Contains(only, f)
 	}
-	c.tight = c.has[sched.DefaultPreemption] || c.chance(20)
+	c.tight = c.has[sched.DefaultPreemption] || c.chance(8)
+	for i := range c.imageBytes {
+		c.imageBytes[i] = int64(pick(c, 10, 23, 100, 350, 999, 1500, 4000)) << 20
+	}
 	c.namespaces()
 	n := c.between(2, nodesMax)
 	if c.chance(4) {
@@ -77,7 +83,11 @@ func New(seed uint64, only []Feature) *Cluster {
 	}
 	c.owners()
 	for _, n := range c.nodes {
-		for range c.between(0, podsPerNodeMax) {
+		most := podsPerNodeMax
+		if c.tight {
+			most *= 2
+		}
+		for range c.between(0, most) {
 			c.bound(n.Name)
 		}
 	}

@@ -12,6 +12,13 @@ import (
 
 const gpu = "example.com/gpu"
 
+// Zones, in the form that old volume plugins can take a region from.
+const (
+	zoneA = "eu-west1-a"
+	zoneB = "eu-west1-b"
+	zoneC = "eu-west1-c"
+)
+
 func (c *Cluster) node() *corev1.Node {
 	name := fmt.Sprintf("n%d", len(c.nodes)+1)
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: c.nodeLabels(name)}}
@@ -44,7 +51,7 @@ func (c *Cluster) nodeLabels(name string) map[string]string {
 		}
 	}
 	if c.chance(90) {
-		l[corev1.LabelTopologyZone] = pick(c, "z1", "z1", "z2", "z3")
+		l[corev1.LabelTopologyZone] = pick(c, zoneA, zoneA, zoneB, zoneC)
 	}
 	if c.chance(80) {
 		l[corev1.LabelTopologyRegion] = pick(c, "r1", "r1", "r2")
@@ -56,7 +63,7 @@ func (c *Cluster) nodeLabels(name string) map[string]string {
 		l["disk"] = pick(c, "ssd", "hdd")
 	}
 	if c.chance(60) {
-		l["gen"] = pick(c, "1", "2", "10", "x", "-3")
+		l["gen"] = pick(c, "1", "2", "10", "x", "007")
 	}
 	return l
 }
@@ -97,17 +104,15 @@ func imageNames() []string {
 	return []string{"web", "web:v2", "registry.example.com/db:1", "registry.example.com:5000/ml", "cache@sha256:0123456789012345678901234567890123456789012345678901234567890123"}
 }
 
+// nodeImages draws what images a node has. An image is of one size wherever it is, as
+// kube-scheduler goes by the node that it saw first.
 func (c *Cluster) nodeImages() (out []corev1.ContainerImage) {
 	for i, name := range []string{"web:latest", "web:v2", "registry.example.com/db:1", "registry.example.com:5000/ml:latest",
 		"cache@sha256:0123456789012345678901234567890123456789012345678901234567890123"} {
-		if !c.chance(45) {
-			continue
+		if c.chance(45) {
+			names := []string{name, fmt.Sprintf("alias%d:latest", i)}
+			out = append(out, corev1.ContainerImage{Names: names[:c.between(1, 2)], SizeBytes: c.imageBytes[i]})
 		}
-		img := corev1.ContainerImage{Names: []string{name}, SizeBytes: int64(pick(c, 10<<20, 23<<20, 100<<20, 350<<20, 999<<20, 1500<<20, 4000<<20))}
-		if c.chance(30) {
-			img.Names = append(img.Names, fmt.Sprintf("alias%d:latest", i))
-		}
-		out = append(out, img)
 	}
 	return out
 }

@@ -18,6 +18,9 @@ func (c *Cluster) Pod() []kinds.Object {
 	if c.has[sched.DefaultPreemption] && c.chance(3) {
 		pod.Status.NominatedNodeName = pick(c, c.nodes...).Name
 	}
+	if c.has[sched.DefaultPreemption] && c.chance(50) {
+		pod.Spec.Priority = ptr(pick[int32](c, 100, 1000))
+	}
 	return append(c.ephemeralClaims(pod), pod)
 }
 
@@ -202,6 +205,9 @@ func (c *Cluster) bound(node string) {
 	pod.Spec.NodeName = node
 	if c.chance(2) {
 		pod.Spec.NodeName = "gone"
+	}
+	if c.has[sched.DefaultPreemption] && c.chance(50) {
+		pod.Spec.Priority = ptr(pick[int32](c, -10, 0, 1, 2))
 	}
 	Run(pod)
 	switch {

@@ -38,7 +38,7 @@ func (c *Cluster) nodeValue(key string) string {
 	case "gen":
 		return pick(c, "1", "2", "5", "10")
 	default:
-		return pick(c, "z1", "z2", "z3")
+		return pick(c, zoneA, zoneB, zoneC)
 	}
 }
 

@@ -46,7 +46,7 @@ func (c *Cluster) storageClasses() {
 	}
 	if c.chance(40) {
 		classes[0].AllowedTopologies = []corev1.TopologySelectorTerm{{MatchLabelExpressions: []corev1.TopologySelectorLabelRequirement{
-			{Key: corev1.LabelTopologyZone, Values: []string{"z1", pick(c, "z2", "z3")}}}}}
+			{Key: corev1.LabelTopologyZone, Values: []string{zoneA, pick(c, zoneB, zoneC)}}}}}
 	}
 	for _, sc := range classes {
 		c.make(sc)
@@ -99,7 +99,7 @@ func (c *Cluster) volume(name string) *corev1.PersistentVolume {
 	s := &pv.Spec
 	s.Capacity = corev1.ResourceList{corev1.ResourceStorage: size(pick(c, 1, 5, 10, 20))}
 	s.AccessModes = []corev1.PersistentVolumeAccessMode{c.accessMode()}
-	if c.chance(40) {
+	if s.AccessModes[0] != corev1.ReadWriteOncePod && c.chance(40) {
 		s.AccessModes = append(s.AccessModes, corev1.ReadOnlyMany)
 	}
 	s.StorageClassName = pick(c, "late", "now", "local", "local", "")
@@ -107,11 +107,11 @@ func (c *Cluster) volume(name string) *corev1.PersistentVolume {
 	if c.chance(60) && s.Local == nil {
 		s.NodeAffinity = &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
 			{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn,
-				Values: []string{pick(c, "z1", "z2"), "z3"}}}}}}}
+				Values: []string{pick(c, zoneA, zoneB), zoneC}}}}}}}
 	}
 	if c.has[sched.VolumeZone] && c.chance(60) {
 		key := pick(c, corev1.LabelTopologyZone, corev1.LabelTopologyZone, corev1.LabelFailureDomainBetaZone, corev1.LabelTopologyRegion)
-		pv.Labels[key] = pick(c, "z1", "z2", "z1__z2", "z3")
+		pv.Labels[key] = pick(c, zoneA, zoneB, zoneA+"__"+zoneB, zoneC)
 		if key == corev1.LabelTopologyRegion {
 			pv.Labels[key] = pick(c, "r1", "r2")
 		}
@@ -129,7 +129,7 @@ func (c *Cluster) source(pv *corev1.PersistentVolume) {
 	s := &pv.Spec
 	switch c.between(0, 9) {
 	case 0:
-		s.AWSElasticBlockStore = &corev1.AWSElasticBlockStoreVolumeSource{VolumeID: "aws://z1/" + pv.Name}
+		s.AWSElasticBlockStore = &corev1.AWSElasticBlockStoreVolumeSource{VolumeID: "vol-" + pv.Name}
 	case 1:
 		s.GCEPersistentDisk = &corev1.GCEPersistentDiskVolumeSource{PDName: pv.Name}
 	case 2, 3:
@@ -148,7 +148,7 @@ func (c *Cluster) claim(name string) {
 	s := &pvc.Spec
 	s.AccessModes = []corev1.PersistentVolumeAccessMode{c.accessMode()}
 	s.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: size(pick(c, 1, 4, 10, 30))}
-	s.StorageClassName = ptr(pick(c, "late", "late", "now", "local", "local", "gone", ""))
+	s.StorageClassName = ptr(pick(c, "late", "late", "late", "late", "late", "local", "local", "local", "now", pick(c, "now", "gone", "")))
 	if c.chance(10) {
 		s.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"kind": pick(c, "fast", "slow")}}
 	}
@@ -192,7 +192,7 @@ func (c *Cluster) capacities() {
 		o := &storagev1.CSIStorageCapacity{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprintf("cap%d", i)},
 			StorageClassName: pick(c, "late", "late", "now")}
 		if c.chance(80) {
-			o.NodeTopology = &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelTopologyZone: pick(c, "z1", "z2", "z3")}}
+			o.NodeTopology = &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelTopologyZone: pick(c, zoneA, zoneB, zoneC)}}
 		}
 		if c.chance(85) {
 			o.Capacity = ptr(size(pick(c, 1, 5, 40)))
@@ -223,9 +223,14 @@ func (c *Cluster) podVolumes(pod *corev1.Pod) {
 		switch n := c.between(0, 19); {
 		case n < 12 && len(c.claims) > 0:
 			claim := pick(c, c.claims...)
-			pod.Namespace = claim.Namespace
+			if len(pod.Spec.Volumes) == 0 {
+				pod.Namespace = claim.Namespace
+			}
+			if pod.Namespace != claim.Namespace {
+				continue
+			}
 			add(corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name, ReadOnly: c.chance(20)}})
-		case n == 12 && c.chance(40):
+		case n == 12 && c.chance(15):
 			add(corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "gone"}})
 		case n == 13:
 			add(corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{
@@ -234,7 +239,7 @@ func (c *Cluster) podVolumes(pod *corev1.Pod) {
 		case n < 16 && c.has[sched.VolumeRestrictions]:
 			add(corev1.VolumeSource{GCEPersistentDisk: &corev1.GCEPersistentDiskVolumeSource{PDName: pick(c, "d1", "d2"), ReadOnly: c.chance(50)}})
 		case n < 18 && c.has[sched.VolumeRestrictions]:
-			add(corev1.VolumeSource{AWSElasticBlockStore: &corev1.AWSElasticBlockStoreVolumeSource{VolumeID: pick(c, "aws://z1/e1", "aws://z1/e2"), ReadOnly: c.chance(50)}})
+			add(corev1.VolumeSource{AWSElasticBlockStore: &corev1.AWSElasticBlockStoreVolumeSource{VolumeID: pick(c, "vol-e1", "vol-e2"), ReadOnly: c.chance(50)}})
 		case n == 18 && c.has[sched.VolumeRestrictions]:
 			add(pick(c, corev1.VolumeSource{ISCSI: &corev1.ISCSIVolumeSource{TargetPortal: "10.0.0.1:3260", IQN: "iqn.2026-01.com.example:x", ReadOnly: c.chance(50)}},
 				corev1.VolumeSource{RBD: &corev1.RBDVolumeSource{CephMonitors: []string{"10.0.0.1", "10.0.0.2"}, RBDImage: "image", ReadOnly: c.chance(50)}}))

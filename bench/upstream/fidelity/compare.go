@@ -150,26 +150,31 @@ func shown(score int64) string {
 	return fmt.Sprint(score)
 }
 
-// scores compares by plugin; a plugin of upstream's that we have not, and that has
-// the same for all, does no harm and is none of ours.
+// scores compares by plugin. One that gives every node nothing, and is left out on the
+// other side, is as good as not asked.
 func (c *comparison) scores(t, o *sched.NodeExplanation) {
-	names := map[string]bool{}
 	for _, s := range t.Scores {
-		if !names[s.Plugin] && !slices.Contains([]string{"DynamicResources"}, s.Plugin) {
-			names[s.Plugin] = true
-			if ours := scoreOf(o.Scores, s.Plugin); ours != s.Score {
-				c.differ("score", s.Plugin, t.Node, shown(s.Score), shown(ours))
-			}
+		ours := scoreOf(o.Scores, s.Plugin)
+		if ours != s.Score && !(ours == absent && naught(c.theirs.Nodes, s.Plugin)) {
+			c.differ("score", s.Plugin, t.Node, shown(s.Score), shown(ours))
 		}
 	}
 	for _, s := range o.Scores {
-		if !names[s.Plugin] {
+		if scoreOf(t.Scores, s.Plugin) == absent && !naught(c.ours.Nodes, s.Plugin) {
 			c.differ("score", s.Plugin, t.Node, "says nothing", shown(s.Score))
 		}
 	}
 	if t.Total != o.Total && !slices.ContainsFunc(c.out, func(d Difference) bool { return d.What == "score" && d.Node == t.Node }) {
 		c.differ("score", "", t.Node, fmt.Sprintf("total %d", t.Total), fmt.Sprintf("total %d", o.Total))
 	}
+}
+
+// naught says whether a plugin gives no node anything.
+func naught(nodes []sched.NodeExplanation, plugin string) bool {
+	return !slices.ContainsFunc(nodes, func(n sched.NodeExplanation) bool {
+		s := scoreOf(n.Scores, plugin)
+		return s != 0 && s != absent
+	})
 }
 
 func (c *comparison) preemption() {
