@@ -158,9 +158,9 @@ func eachField(t reflect.Type, f func(name string, ft reflect.Type)) {
 		sf := t.Field(i)
 		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
 		switch {
-		case name == "-" || !sf.IsExported():
-		case name == "" && sf.Anonymous:
+		case name == "" && sf.Anonymous: // the fields of an unexported type count too
 			eachField(sf.Type, f)
+		case name == "-" || !sf.IsExported():
 		case name == "":
 			f(sf.Name, sf.Type)
 		default:

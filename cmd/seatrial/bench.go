@@ -16,17 +16,21 @@ func benchCommand() *cobra.Command {
 	var jsonFile, dir string
 	c := &cobra.Command{
 		Use:   "bench [NAME...]",
+		Args:  cobra.ArbitraryArgs,
 		Short: "Measure the simulator on this machine",
 		Long: `Runs benchmarks, all of them or those named, and prints for each the least, median and
 greatest wall time of a run, processor time and memory. Each uses one processor.
 
 Figures of different machines, or of different moments of a busy one, cannot be
-compared; ratios within one call can.`,
+compared; ratios within one call can.
+
+The scheduler has a benchmark of its own: seatrial bench sched.`,
 		Example: `  seatrial bench
   seatrial bench guestbook thousand-nodes --json out/bench.json`,
 		RunE: func(c *cobra.Command, args []string) error { return measure(args, dir, jsonFile) },
 	}
 	c.Flags().StringVar(&jsonFile, "json", "", "write the results as a JSON array to this file")
+	c.AddCommand(benchSchedCommand())
 	c.Flags().StringVar(&dir, "scenarios", "scenarios", "the folder with the scenario files")
 	return c
 }
