@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/sched"
 )
 
 // Limits of a scenario.
@@ -72,7 +73,7 @@ func Parse(file string, data []byte) (*Scenario, error) {
 	if len(roots) != 1 {
 		return nil, &kinds.InputError{File: file, Problem: fmt.Sprintf("want one document of kind %s, got %d", FileKind, len(roots))}
 	}
-	r := &reader{file: file, root: roots[0], scn: &Scenario{File: file}}
+	r := &reader{file: file, root: roots[0], scn: &Scenario{File: file, Scheduler: sched.DefaultConfig()}}
 	if !r.header() {
 		return nil, r.err()
 	}

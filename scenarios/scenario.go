@@ -9,6 +9,7 @@ import (
 
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/sched"
 )
 
 // Scenario is one scenario file, read and found valid.
@@ -20,6 +21,7 @@ type Scenario struct {
 	Duration    time.Duration // virtual time at which the run ends
 	Start       time.Time     // calendar time at which it starts; zero is the world's own
 	Network     Network
+	Scheduler   sched.Config
 	Nodes       []*corev1.Node // with labels, taints and capacity as their agents register them
 	Objects     []kinds.Object // manifests in the order in which they are applied, defaults not filled in
 	Images      []Image        // the first match wins

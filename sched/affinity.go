@@ -1,7 +1,11 @@
 package sched
 
 import (
+	"maps"
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"seatrial.dev/seatrial/cluster/placement"
 )
@@ -53,4 +57,67 @@ func (s *nodeSelector) matches(n *corev1.Node) bool {
 		return true
 	}
 	return placement.AnyTermMatches(s.terms, n)
+}
+
+// appendKey appends a selector's demands.
+func (s *nodeSelector) appendKey(b key) key {
+	if s == nil {
+		return b
+	}
+	b.text("selector")
+	b.pairs(s.exact)
+	if s.any {
+		b.marshal(&corev1.NodeSelector{NodeSelectorTerms: s.terms})
+	}
+	return b
+}
+
+// nameChoice is the nodes that required affinity names: those that all terms allow by
+// metadata.name. It is what lets a DaemonSet's pod be decided on by looking at one
+// node.
+type nameChoice struct {
+	names    []string // sorted; nil when the affinity does not name nodes
+	conflict bool     // each term contradicts itself: no node can ever do
+}
+
+func (c *nameChoice) narrows() bool { return c.names != nil }
+
+func (c *nameChoice) has(name string) bool {
+	_, ok := slices.BinarySearch(c.names, name)
+	return ok
+}
+
+// namesChosen reads the names that every term demands.
+func namesChosen(spec *corev1.PodSpec) nameChoice {
+	if spec.Affinity == nil || spec.Affinity.NodeAffinity == nil {
+		return nameChoice{}
+	}
+	r := spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	if r == nil || len(r.NodeSelectorTerms) == 0 {
+		return nameChoice{}
+	}
+	union := map[string]bool{}
+	for i := range r.NodeSelectorTerms {
+		var names map[string]bool
+		for _, f := range r.NodeSelectorTerms[i].MatchFields {
+			if f.Key != metav1.ObjectNameField || f.Operator != corev1.NodeSelectorOpIn {
+				continue
+			}
+			these := map[string]bool{}
+			for _, v := range f.Values {
+				if names == nil || names[v] {
+					these[v] = true
+				}
+			}
+			names = these
+		}
+		if names == nil {
+			return nameChoice{}
+		}
+		maps.Copy(union, names)
+	}
+	if len(union) == 0 {
+		return nameChoice{conflict: true}
+	}
+	return nameChoice{names: slices.Sorted(maps.Keys(union))}
 }

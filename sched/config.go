@@ -163,7 +163,7 @@ func DefaultProfile() Profile {
 		Name: corev1.DefaultSchedulerName,
 		Filters: []string{NodeName, NodeUnschedulable, TaintToleration, NodeAffinity, NodePorts, NodeResourcesFit,
 			VolumeRestrictions, NodeVolumeLimits, VolumeBinding, VolumeZone, PodTopologySpread, InterPodAffinity},
-		Scores: []Weighted{{TaintToleration, 3}, {NodeAffinity, 2}, {NodeResourcesFit, 1}, {PodTopologySpread, 2},
+		Scores: []Weighted{{TaintToleration, 3}, {NodeAffinity, 2}, {NodeResourcesFit, 1}, {VolumeBinding, 1}, {PodTopologySpread, 2},
 			{InterPodAffinity, 2}, {NodeResourcesBalancedAllocation, 1}, {ImageLocality, 1}},
 		Preempts: true,
 		Fit:      FitArgs{Strategy: LeastAllocated, Resources: even},

@@ -7,19 +7,30 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"seatrial.dev/seatrial/sched/rounding"
 )
 
 // Decision says where a pod goes, or why nowhere.
 type Decision struct {
 	Node     string // empty when no node can take the pod
 	Score    int64  // of that node
-	Nodes    int    // nodes looked at
+	Nodes    int    // nodes there are
 	Feasible int    // nodes that could take the pod
 	// Rejected says why none could, and is empty when one could.
 	Rejected []Rejection
-	// Hopeless is the number of nodes that no preemption could help: those
-	// rejected for anything but what other pods use.
+	// Refused says why no node was looked at; Plugin is who says so.
+	Refused string
+	Plugin  string
+	// Hopeless is the number of nodes that no preemption could help.
 	Hopeless int
+	// Preempted is the node on which room is being made, with the pods that go.
+	Preempted string
+	Victims   []*corev1.Pod
+	// preemption is the end of the message, empty where none was tried.
+	preemption string
+	ineligible bool     // the pod may not preempt; its nomination stays
+	plugins    []string // that rejected a node, sorted: what the pod waits for
 }
 
 // Rejection counts the nodes that were rejected for one reason.
@@ -31,131 +42,402 @@ type Rejection struct {
 // Message is the text of the FailedScheduling event and of the PodScheduled
 // condition, as kube-scheduler words it.
 func (d *Decision) Message() string {
-	parts := make([]string, len(d.Rejected))
-	for i, r := range d.Rejected {
-		parts[i] = fmt.Sprintf("%d %s", r.Nodes, r.Reason)
-	}
-	slices.Sort(parts)
-	why := strings.Join(parts, ", ")
 	if d.Nodes == 0 {
 		return "no nodes available to schedule pods"
 	}
-	msg := fmt.Sprintf("0/%d nodes are available: %s.", d.Nodes, why)
-	var pre []string
-	if d.Hopeless > 0 {
-		pre = append(pre, fmt.Sprintf("%d Preemption is not helpful for scheduling", d.Hopeless))
+	var b strings.Builder
+	fmt.Fprintf(&b, "0/%d nodes are available: ", d.Nodes)
+	if d.Refused != "" {
+		b.WriteString(d.Refused + ".")
+	} else {
+		writeReasons(&b, d.Rejected)
 	}
-	if n := d.Nodes - d.Hopeless; n > 0 {
-		pre = append(pre, fmt.Sprintf("%d No preemption victims found for incoming pod", n))
+	if d.preemption != "" {
+		b.WriteString(" preemption: " + d.preemption)
 	}
-	slices.Sort(pre)
-	return msg + fmt.Sprintf(" preemption: 0/%d nodes are available: %s.", d.Nodes, strings.Join(pre, ", "))
+	return b.String()
 }
 
-// Weights of the scores in kube-scheduler's default profile.
-const (
-	weightTaints   = 3
-	weightAffinity = 2
-	weightLeast    = 1
-	weightBalanced = 1
-	scoreMax       = 100
-)
+func writeReasons(b *strings.Builder, list []Rejection) {
+	parts := make([]string, len(list))
+	for i, r := range list {
+		parts[i] = fmt.Sprintf("%d %s", r.Nodes, r.Reason)
+	}
+	slices.Sort(parts)
+	b.WriteString(strings.Join(parts, ", "))
+	b.WriteString(".")
+}
 
-// Decide chooses a node for a pod. It changes nothing: the caller assumes the pod
-// on the node it was given.
-func (s *Snapshot) Decide(pod *corev1.Pod) Decision {
-	w := newWish(pod)
-	if d, ok := s.kept(w); ok {
+// search is one pod's search for a node.
+type search struct {
+	s       *Snapshot
+	p       *profile
+	pod     *corev1.Pod
+	class   *class
+	columns *columns
+	wants   *wants
+	lows    []int32 // of the hard rules of spread
+	volumes volumeAsk
+	hash    uint64 // of the pod's UID
+	binds   bool   // nodes have to be asked about more than themselves
+}
+
+// searchFor brings what is kept up to date and prepares the search. A pod that is
+// refused without looking at a node has refused set.
+func (s *Snapshot) searchFor(p *profile, pod *corev1.Pod) (x search, refused *rejection) {
+	c := s.classOf(pod)
+	x = search{s: s, p: p, pod: pod, class: c, hash: hashString(string(pod.UID))}
+	if x.volumes, refused = s.askVolumes(p, pod); refused != nil {
+		return x, refused
+	}
+	if c.shape.names.conflict && p.filters(NodeAffinity) {
+		return x, &rejection{NodeAffinity, []string{reasonConflict}, true}
+	}
+	x.columns = s.columnsOf(c.shape, p)
+	x.wants = s.wantsOf(c, p)
+	x.lows = x.wants.lows(s.scratch.lows)
+	s.scratch.lows = x.lows
+	x.binds = x.volumes.asks() || pod.Spec.NodeName != "" || x.wants.binds() || s.nominated.matter(c)
+	return x, nil
+}
+
+// check says why a node that is good by itself cannot take the pod after all.
+func (x *search) check(i int32) int32 {
+	if !x.binds {
+		return accepted
+	}
+	if name := x.pod.Spec.NodeName; name != "" && x.s.nodes[i].Name != name && x.p.filters(NodeName) {
+		return x.s.reasons.number(NodeName, true, reasonNodeName)
+	}
+	if x.volumes.asks() {
+		if why := x.volumes.check(x.s, x.p, i); why != accepted {
+			return why
+		}
+	}
+	if why := x.others(i); why != accepted {
+		return why
+	}
+	if x.s.nominated.crowded(i, x) {
+		return x.s.nominated.check(i, x)
+	}
+	return accepted
+}
+
+// others asks the filters that look at other pods, in the profile's order.
+func (x *search) others(i int32) int32 {
+	first, second := x.spread, x.affine
+	if !x.p.spreadFirst {
+		first, second = second, first
+	}
+	if why := first(i); why != accepted {
+		return why
+	}
+	return second(i)
+}
+
+func (x *search) spread(i int32) int32 {
+	if !x.p.spreadFilter || len(x.wants.hard) == 0 {
+		return accepted
+	}
+	return x.s.spreadCheck(x.wants, x.lows, i)
+}
+
+func (x *search) affine(i int32) int32 {
+	if !x.p.affineFilter {
+		return accepted
+	}
+	return x.s.affineCheck(x.wants, i)
+}
+
+// decide chooses a node for a pod. It changes nothing that a decision goes by: the
+// caller assumes the pod on the node it was given.
+func (s *Snapshot) decide(p *profile, pod *corev1.Pod) Decision {
+	d := Decision{Nodes: s.count}
+	if s.count == 0 {
 		return d
 	}
-	return s.decideAfresh(w)
-}
-
-// decideAfresh looks at every node.
-func (s *Snapshot) decideAfresh(w *wish) Decision {
-	d := Decision{Nodes: s.count}
-	reject := map[string]*Rejection{}
-	var feasible []int
-	for i, n := range s.nodes {
-		if n == nil {
-			continue
+	x, refused := s.searchFor(p, pod)
+	if refused != nil {
+		d.Refused, d.Plugin = strings.Join(refused.reasons, ", "), refused.plugin
+		d.Hopeless, d.plugins = s.count, []string{refused.plugin}
+		return d
+	}
+	if x.columns.fit > 0 {
+		if x.byBucket(&d) {
+			return d
 		}
-		if why, hopeless := s.filter(i, w); why != nil {
-			d.count(reject, why, hopeless)
-			continue
+		if feasible := x.feasible(); len(feasible) > 0 {
+			best, score := x.best(feasible)
+			d.Node, d.Score, d.Feasible = s.nodes[best].Name, score, len(feasible)
+			return d
 		}
-		feasible = append(feasible, i)
 	}
-	if len(feasible) > 0 {
-		best, score := s.best(w, feasible)
-		return Decision{Node: s.nodes[best].Name, Score: score, Nodes: s.count, Feasible: len(feasible)}
-	}
-	for _, r := range reject { //det:ok sorted just below; no reason is there twice
-		d.Rejected = append(d.Rejected, *r)
-	}
-	slices.SortFunc(d.Rejected, func(a, b Rejection) int { return cmp.Compare(a.Reason, b.Reason) })
+	x.explainFailure(&d)
 	return d
 }
 
+// byBucket decides by the nodes with the best local score alone, where nothing else
+// tells nodes apart.
+func (x *search) byBucket(d *Decision) bool {
+	c := x.columns
+	if x.binds || c.buckets == nil || c.anyImage || x.p.samples() || x.s.soft > 0 && x.p.weights[TaintToleration] != 0 ||
+		len(c.shape.soft)+len(x.p.addedSoft) > 0 || len(x.p.policies) > 0 || x.wants.ranks() || x.volumes.scores(x.p) {
+		return false
+	}
+	for score := len(c.buckets) - 1; score >= 0; score-- {
+		if len(c.buckets[score]) > 0 {
+			best := x.first(c.buckets[score])
+			d.Node, d.Feasible = x.s.nodes[best].Name, c.fit
+			d.Score = int64(score) + x.p.weights[TaintToleration]*scoreMax
+			return true
+		}
+	}
+	panic("sched: columns count nodes that are in none of their buckets")
+}
+
+// first is the node that comes first among equals, by its hash with the pod's.
+func (x *search) first(nodes []int32) int32 {
+	best, top := int32(-1), uint64(0)
+	for _, i := range nodes {
+		h := mix(x.hash, x.s.hashes[i])
+		if best < 0 || h > top || h == top && x.s.nodes[i].Name < x.s.nodes[best].Name {
+			best, top = i, h
+		}
+	}
+	return best
+}
+
+// feasible lists the nodes that can take the pod.
+func (x *search) feasible() []int32 {
+	list := x.s.scratch.feasible[:0]
+	if sh := x.class.shape; sh.names.narrows() && !x.p.samples() {
+		for _, name := range sh.names.names {
+			if i, ok := x.s.byName[name]; ok && x.columns.local[i] >= 0 && x.check(i) == accepted {
+				list = append(list, i)
+			}
+		}
+	} else if x.p.samples() {
+		list = x.sample(list)
+	} else {
+		for i, v := range x.columns.local {
+			if v >= 0 && x.check(int32(i)) == accepted {
+				list = append(list, int32(i))
+			}
+		}
+	}
+	x.s.scratch.feasible = list
+	return list
+}
+
 // best is the node with the highest score of those that could take the pod.
-func (s *Snapshot) best(w *wish, feasible []int) (best int, top int64) {
-	taints, affinity := s.softScores(w, feasible)
+func (x *search) best(feasible []int32) (best int32, top int64) {
+	if len(feasible) == 1 {
+		return feasible[0], 0 // kube-scheduler scores nothing then
+	}
+	r := x.rank(feasible)
 	best, top = -1, -1
 	topHash := uint64(0)
-	for _, i := range feasible {
-		score := weightLeast*s.leastAllocated(i, w) + weightBalanced*s.balanced(i, w) + weightTaints*scoreMax
-		if taints != nil {
-			score -= weightTaints * (scoreMax - taints[i])
+	for k, i := range feasible {
+		score := r.total(k, i)
+		if score < top {
+			continue
 		}
-		if affinity != nil {
-			score += weightAffinity * affinity[i]
-		}
-		h := mix(w.hash, s.hashes[i])
-		if score > top || score == top && (h > topHash || h == topHash && s.nodes[i].Name < s.nodes[best].Name) {
+		h := mix(x.hash, x.s.hashes[i])
+		if score > top || h > topHash || h == topHash && x.s.nodes[i].Name < x.s.nodes[best].Name {
 			best, top, topHash = i, score, h
 		}
 	}
 	return best, top
 }
 
-func (d *Decision) count(by map[string]*Rejection, why []string, hopeless bool) {
-	if hopeless {
-		d.Hopeless++
+// ranking is what the scores that are scaled by the best node need to know, and their
+// raw values by the place of the node in the list.
+type ranking struct {
+	x                                                *search
+	worstTaint, topTerms                             int64
+	spread, pull                                     []int64 // raw; nil where the plugin has nothing to say
+	spreadLow, spreadTop                             int64
+	pullLow, pullTop                                 int64
+	volumes                                          []int64
+	wTaint, wTerms, wImage, wSpread, wPull, wVolumes int64
+	terms                                            bool
+}
+
+func (x *search) rank(feasible []int32) *ranking {
+	r := &ranking{x: x, wTaint: x.p.weights[TaintToleration], wTerms: x.p.weights[NodeAffinity], wImage: x.p.weights[ImageLocality],
+		wSpread: x.p.weights[PodTopologySpread], wPull: x.p.weights[InterPodAffinity], wVolumes: x.p.weights[VolumeBinding]}
+	r.terms = len(x.class.shape.soft)+len(x.p.addedSoft) > 0
+	for _, i := range feasible {
+		r.worstTaint = max(r.worstTaint, int64(x.columns.avoid[i]))
+		r.topTerms = max(r.topTerms, int64(x.columns.prefer[i]))
 	}
-	for _, reason := range why {
-		r := by[reason]
-		if r == nil {
-			r = &Rejection{Reason: reason}
-			by[reason] = r
+	if len(x.wants.soft) > 0 && r.wSpread != 0 {
+		r.rankSpread(feasible)
+	}
+	if x.wants.pulling() && r.wPull != 0 {
+		r.rankPull(feasible)
+	}
+	if x.volumes.scores(x.p) {
+		r.volumes = x.volumes.scoresOf(x.s, x.p, feasible)
+	}
+	return r
+}
+
+// ignored marks a node that the rules of spread do not score.
+const ignored = int64(-1)
+
+func (r *ranking) rankSpread(feasible []int32) {
+	x := r.x
+	weights := x.s.spreadWeights(x.wants, feasible, x.s.scratch.weights)
+	x.s.scratch.weights = weights
+	list := slices.Grow(x.s.scratch.spread[:0], len(feasible))
+	r.spreadLow = 1<<63 - 1
+	for _, i := range feasible {
+		raw := ignored
+		if x.wants.bears(i) {
+			raw = x.wants.spreadRaw(weights, i)
+			r.spreadLow, r.spreadTop = min(r.spreadLow, raw), max(r.spreadTop, raw)
 		}
-		r.Nodes++
+		list = append(list, raw)
+	}
+	r.spread, x.s.scratch.spread = list, list
+}
+
+func (r *ranking) rankPull(feasible []int32) {
+	x := r.x
+	list := slices.Grow(x.s.scratch.pull[:0], len(feasible))
+	for k, i := range feasible {
+		raw := x.wants.pullRaw(i)
+		if k == 0 {
+			r.pullLow, r.pullTop = raw, raw
+		}
+		r.pullLow, r.pullTop = min(r.pullLow, raw), max(r.pullTop, raw)
+		list = append(list, raw)
+	}
+	r.pull, x.s.scratch.pull = list, list
+}
+
+// total is the weighted sum of all scores of the k-th node of the list, node i.
+func (r *ranking) total(k int, i int32) int64 {
+	c := r.x.columns
+	sum := int64(c.local[i]) + r.wTaint*r.taint(i)
+	if r.terms {
+		sum += r.wTerms * r.affinity(i)
+	}
+	if c.anyImage {
+		sum += r.wImage * c.images[i]
+	}
+	if r.spread != nil {
+		sum += r.wSpread * r.spreadScore(k)
+	}
+	if r.pull != nil {
+		sum += r.wPull * rounding.Scaled(r.pull[k], r.pullLow, r.pullTop)
+	}
+	if r.volumes != nil {
+		sum += r.wVolumes * r.volumes[k]
+	}
+	for _, b := range r.x.p.policies {
+		sum += b.weight * b.score(r.x, i)
+	}
+	return sum
+}
+
+func (r *ranking) taint(i int32) int64 {
+	if r.worstTaint == 0 {
+		return scoreMax
+	}
+	return scoreMax - scoreMax*int64(r.x.columns.avoid[i])/r.worstTaint
+}
+
+func (r *ranking) affinity(i int32) int64 {
+	if r.topTerms == 0 {
+		return 0
+	}
+	return scoreMax * int64(r.x.columns.prefer[i]) / r.topTerms
+}
+
+func (r *ranking) spreadScore(k int) int64 {
+	switch raw := r.spread[k]; {
+	case raw == ignored:
+		return 0
+	case r.spreadTop == 0:
+		return scoreMax
+	default:
+		return scoreMax * (r.spreadTop + r.spreadLow - raw) / r.spreadTop
 	}
 }
 
-func mix(a, b uint64) uint64 {
-	x := a ^ b*0x9e3779b97f4a7c15
-	x ^= x >> 32
-	x *= 0xd6e8feb86659fd93
-	x ^= x >> 32
-	x *= 0xd6e8feb86659fd93
-	return x ^ x>>32
+// explainFailure counts why no node can take the pod.
+func (x *search) explainFailure(d *Decision) {
+	counts := slices.Clone(x.columns.counts)
+	add := func(why int32, n int32) {
+		for int(why) >= len(counts) {
+			counts = append(counts, 0)
+		}
+		counts[why] += n
+	}
+	if x.columns.fit > 0 || x.p.mixed || x.pod.Spec.NodeName != "" {
+		clear(counts)
+		for i := range x.s.nodes {
+			if x.s.nodes[i] != nil {
+				add(x.whyNot(int32(i)), 1)
+			}
+		}
+	}
+	by := map[string]int{}
+	plugins := map[string]bool{}
+	for why, n := range counts {
+		if n == 0 {
+			continue
+		}
+		r := &x.s.reasons.list[why]
+		plugins[r.plugin] = true
+		if r.hopeless {
+			d.Hopeless += int(n)
+		}
+		for _, reason := range r.reasons {
+			by[reason] += int(n)
+		}
+	}
+	for reason, n := range by { //det:ok sorted just below by unique reasons
+		d.Rejected = append(d.Rejected, Rejection{reason, n})
+	}
+	slices.SortFunc(d.Rejected, func(a, b Rejection) int { return cmp.Compare(a.Reason, b.Reason) })
+	for name := range plugins { //det:ok sorted just below
+		d.plugins = append(d.plugins, name)
+	}
+	slices.Sort(d.plugins)
 }
 
-// wish is what a pod asks of a node, worked out once a decision.
-type wish struct {
-	pod      *corev1.Pod
-	req      amounts
-	scored   amounts
-	ports    []hostPort
-	selector *nodeSelector // required: nodeSelector and affinity; nil for none
-	soft     []softTerm    // preferred node affinity
-	hash     uint64
-}
-
-func newWish(pod *corev1.Pod) *wish {
-	w := &wish{pod: pod, hash: hashString(string(pod.UID))}
-	w.req, w.scored = requests(&pod.Spec)
-	eachHostPort(&pod.Spec, func(p hostPort) bool { w.ports = append(w.ports, p); return true })
-	w.selector, w.soft = compileAffinity(&pod.Spec)
-	return w
+// whyNot asks all filters about a node in the profile's order and says who refuses it
+// first.
+func (x *search) whyNot(i int32) int32 {
+	n, sh := x.s.nodes[i], x.class.shape
+	if sh.names.narrows() && !sh.names.has(n.Name) && x.p.filters(NodeAffinity) {
+		return x.s.reasons.number(NodeAffinity, true, reasonNotNamed)
+	}
+	for _, name := range x.p.order {
+		why := accepted
+		switch name {
+		case PodTopologySpread:
+			why = x.spread(i)
+		case InterPodAffinity:
+			why = x.affine(i)
+		case VolumeRestrictions, NodeVolumeLimits, VolumeBinding, VolumeZone:
+			why = x.volumes.checkOne(x.s, name, i)
+		case NodeName:
+			if x.pod.Spec.NodeName != "" && x.pod.Spec.NodeName != n.Name {
+				why = x.s.reasons.number(NodeName, true, reasonNodeName)
+			}
+		default:
+			why = x.p.localNamed(name).check(x.s, x.p, i, sh)
+		}
+		if why != accepted {
+			return why
+		}
+	}
+	if x.s.nominated.crowded(i, x) {
+		return x.s.nominated.check(i, x)
+	}
+	return accepted
 }

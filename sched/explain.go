@@ -1,8 +1,19 @@
 package sched
 
-// Explanation is how one pod was looked at: the table of nodes and plugins. It is
-// worked out plainly, node by node and plugin by plugin, without anything that is
-// kept between decisions; Decide must come to the same node.
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/sched/rounding"
+)
+
+// Explanation is how one pod was looked at: the table of nodes and plugins. Every
+// filter is asked about every node in the profile's order, without the columns that
+// are kept between decisions; Decide must come to the same node.
 type Explanation struct {
 	Pod string `json:"pod"` // namespace/name
 	// Refused says why no node was looked at, as when a claim does not exist; Plugin
@@ -49,6 +60,149 @@ type Preemption struct {
 // Candidate is a node and the pods that would have to go.
 type Candidate struct {
 	Node       string   `json:"node"`
-	Victims    []string `json:"victims"` // namespace/name, the most important first
+	Victims    []string `json:"victims"`    // namespace/name, the most important first
 	Violations int      `json:"violations"` // of disruption budgets
+}
+
+// explain looks at a pod as decide does, and writes down what it sees.
+func (s *Snapshot) explain(p *profile, pod *corev1.Pod) *Explanation {
+	e := &Explanation{Pod: kinds.KeyOf(pod).String()}
+	if n := s.nominated.byPod[kinds.KeyOf(pod)]; n != nil {
+		s.unnominate(n.key)
+		defer s.nominate(n.pod, n.node)
+	}
+	x, refused := s.searchFor(p, pod)
+	if refused != nil {
+		e.Refused, e.Plugin = strings.Join(refused.reasons, ", "), refused.plugin
+		d := Decision{Nodes: s.count, Refused: e.Refused}
+		if p.Preempts {
+			d.preemption = s.noPreemption(s.count, 0, nil)
+		}
+		e.Message = d.Message()
+		return e
+	}
+	var feasible []int32
+	for i, n := range s.nodes {
+		if n == nil {
+			continue
+		}
+		if why := x.whyNot(int32(i)); why != accepted {
+			r := &s.reasons.list[why]
+			e.Nodes = append(e.Nodes, NodeExplanation{Node: n.Name, RejectedBy: r.plugin, Reasons: r.reasons, Hopeless: r.hopeless})
+		} else {
+			feasible = append(feasible, int32(i))
+		}
+	}
+	if len(feasible) > 0 {
+		e.scored(&x, feasible)
+	} else {
+		e.failed(&x)
+	}
+	e.order()
+	return e
+}
+
+// scored writes the scores of the nodes that can take the pod.
+func (e *Explanation) scored(x *search, feasible []int32) {
+	best, _ := x.best(feasible)
+	r := x.rank(feasible)
+	for k, i := range feasible {
+		n := NodeExplanation{Node: x.s.nodes[i].Name, Scores: r.table(k, i)}
+		for _, score := range n.Scores {
+			n.Total += score.Score * score.Weight
+		}
+		e.Nodes = append(e.Nodes, n)
+	}
+	e.Chosen = x.s.nodes[best].Name
+}
+
+// table is every plugin's score of the k-th node of the list, node i, in the profile's
+// order; without those that have nothing to say of the pod.
+func (r *ranking) table(k int, i int32) []PluginScore {
+	x := r.x
+	var list []PluginScore
+	for _, w := range x.p.Scores {
+		score, says := r.scoreBy(w.Plugin, k, i)
+		if says {
+			list = append(list, PluginScore{w.Plugin, score, w.Weight})
+		}
+	}
+	return list
+}
+
+// scoreBy is one plugin's score. says is false when it has nothing to say.
+func (r *ranking) scoreBy(plugin string, k int, i int32) (score int64, says bool) {
+	x := r.x
+	switch plugin {
+	case TaintToleration:
+		return r.taint(i), true
+	case NodeAffinity:
+		return r.affinity(i), r.terms
+	case ImageLocality:
+		return x.columns.images[i], true
+	case PodTopologySpread:
+		if r.spread == nil {
+			return 0, false
+		}
+		return r.spreadScore(k), true
+	case InterPodAffinity:
+		if r.pull == nil {
+			return 0, false
+		}
+		return rounding.Scaled(r.pull[k], r.pullLow, r.pullTop), true
+	case VolumeBinding:
+		if r.volumes == nil {
+			return 0, false
+		}
+		return r.volumes[k], true
+	}
+	for _, b := range x.p.policies {
+		if b.plugin == plugin {
+			return b.score(x, i), true
+		}
+	}
+	for _, f := range x.p.scores {
+		if f.plugin == plugin && (f.skips == nil || !f.skips(x.p, x.s, x.class.shape)) {
+			return f.score(x.s, x.p, i, x.class.shape), true
+		}
+	}
+	return 0, false
+}
+
+// failed writes the message of a pod that no node can take, and who would have to go.
+func (e *Explanation) failed(x *search) {
+	d := Decision{Nodes: x.s.count}
+	if d.Nodes > 0 {
+		x.explainFailure(&d)
+		if x.p.Preempts {
+			e.Preemption = &Preemption{}
+			x.preempt(&d, func(i int32, c *cost) {
+				victims := make([]string, len(c.victims))
+				for k, r := range c.victims {
+					victims[k] = r.key.String()
+				}
+				e.Preemption.Candidates = append(e.Preemption.Candidates, Candidate{x.s.nodes[i].Name, victims, int(c.breaking)})
+			})
+			e.Preemption.Node = d.Preempted
+			slices.SortFunc(e.Preemption.Candidates, func(a, b Candidate) int { return cmp.Compare(a.Node, b.Node) })
+		}
+	}
+	e.Message = d.Message()
+}
+
+// order puts the chosen node first, the others that could take the pod by their total,
+// and then those that could not by name.
+func (e *Explanation) order() {
+	rank := func(n *NodeExplanation) int {
+		switch {
+		case n.Node == e.Chosen:
+			return 0
+		case n.RejectedBy == "":
+			return 1
+		}
+		return 2
+	}
+	slices.SortFunc(e.Nodes, func(a, b NodeExplanation) int {
+		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), cmp.Compare(b.Total, a.Total), cmp.Compare(a.Node, b.Node))
+	})
 }

@@ -1,80 +1,92 @@
 package sched
 
 import (
-	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"seatrial.dev/seatrial/cluster/placement"
 )
 
-// The reasons for which a filter rejects a node, in kube-scheduler's words.
-const (
-	reasonUnschedulable = "node(s) were unschedulable"
-	reasonNodeName      = "node(s) didn't match the requested node name"
-	reasonAffinity      = "node(s) didn't match Pod's node affinity/selector"
-	reasonPorts         = "node(s) didn't have free ports for the requested pod ports"
-	reasonPods          = "Too many pods"
-)
+// localCheck says why a node by itself cannot take the pods of a shape: the first
+// filter that refuses it ends the walk. Nodes that the affinity does not name are not
+// asked at all.
+func (s *Snapshot) localCheck(p *profile, i int32, sh *shape) int32 {
+	if sh.names.narrows() && !sh.names.has(s.nodes[i].Name) {
+		return s.reasons.number(NodeAffinity, true, reasonNotNamed)
+	}
+	for _, f := range p.local {
+		if why := f.check(s, p, i, sh); why != accepted {
+			return why
+		}
+	}
+	return accepted
+}
 
-// filter says why node i cannot take the pod, nil if it can. hopeless means that
-// no preemption on the node would help. The first filter that rejects a node ends
-// the walk, in the order of kube-scheduler's default profile.
-func (s *Snapshot) filter(i int, w *wish) (why []string, hopeless bool) {
+// localFilterNamed is the filter of a name that looks at a node by itself.
+func localFilterNamed(name string) localFilter {
+	switch name {
+	case NodeName:
+		return localFilter{name, passes} // asked of the pod itself, see Snapshot.askedNode
+	case NodeUnschedulable:
+		return localFilter{name, filterUnschedulable}
+	case TaintToleration:
+		return localFilter{name, filterTaints}
+	case NodeAffinity:
+		return localFilter{name, filterNodeAffinity}
+	case NodePorts:
+		return localFilter{name, filterPorts}
+	case NodeResourcesFit:
+		return localFilter{name, filterFit}
+	case CheckNodeLabelPresence:
+		return localFilter{name, filterLabels}
+	}
+	panic("sched: no filter " + name)
+}
+
+func passes(*Snapshot, *profile, int32, *shape) int32 { return accepted }
+
+func filterUnschedulable(s *Snapshot, _ *profile, i int32, sh *shape) int32 {
+	if !s.nodes[i].Spec.Unschedulable {
+		return accepted
+	}
+	t := corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}
+	if placement.Tolerated(&t, sh.tolerations) {
+		return accepted
+	}
+	return s.reasons.number(NodeUnschedulable, true, reasonUnschedulable)
+}
+
+func filterTaints(s *Snapshot, _ *profile, i int32, sh *shape) int32 {
+	if taints := s.nodes[i].Spec.Taints; len(taints) > 0 && untolerated(taints, sh.tolerations) != nil {
+		return s.reasons.number(TaintToleration, true, reasonTaint)
+	}
+	return accepted
+}
+
+func filterNodeAffinity(s *Snapshot, p *profile, i int32, sh *shape) int32 {
 	n := s.nodes[i]
-	spec := &w.pod.Spec
-	if n.Spec.Unschedulable && !toleratesUnschedulable(spec.Tolerations) {
-		return []string{reasonUnschedulable}, true
+	if p.added != nil && !p.added.matches(n) {
+		return s.reasons.number(NodeAffinity, true, reasonEnforced)
 	}
-	if spec.NodeName != "" && spec.NodeName != n.Name {
-		return []string{reasonNodeName}, true
+	if sh.selector != nil && !sh.selector.matches(n) {
+		return s.reasons.number(NodeAffinity, true, reasonAffinity)
 	}
-	if len(n.Spec.Taints) > 0 {
-		if t := untolerated(n.Spec.Taints, spec.Tolerations); t != nil {
-			return []string{fmt.Sprintf("node(s) had untolerated taint {%s: %s}", t.Key, t.Value)}, true
-		}
-	}
-	if w.selector != nil && !w.selector.matches(n) {
-		return []string{reasonAffinity}, true
-	}
-	if len(w.ports) > 0 && s.portsTaken(i, w.ports) {
-		return []string{reasonPorts}, false
-	}
-	return s.fit(i, w)
+	return accepted
 }
 
-// fit is NodeResourcesFit: every resource that is short is a reason of its own.
-func (s *Snapshot) fit(i int, w *wish) (why []string, hopeless bool) {
-	a, u := &s.alloc[i], &s.used[i]
-	if u.pods+1 > a.pods {
-		why = append(why, reasonPods)
+func filterPorts(s *Snapshot, _ *profile, i int32, sh *shape) int32 {
+	if len(sh.ports) > 0 && (taken(s.ports[i], sh.ports) || s.nominated.takes(s.nodes[i].Name, sh)) {
+		return s.reasons.number(NodePorts, false, reasonPorts)
 	}
-	short := func(name corev1.ResourceName, want, used, has int64) {
-		if want > 0 && want > has-used {
-			why = append(why, "Insufficient "+string(name))
-			hopeless = hopeless || want > has
-		}
-	}
-	short(corev1.ResourceCPU, w.req.cpuMilli, u.cpuMilli, a.cpuMilli)
-	short(corev1.ResourceMemory, w.req.memBytes, u.memBytes, a.memBytes)
-	short(corev1.ResourceEphemeralStorage, w.req.diskBytes, u.diskBytes, a.diskBytes)
-	if w.req.other != nil {
-		names := make([]corev1.ResourceName, 0, len(w.req.other))
-		for name := range w.req.other {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
-			short(name, w.req.other[name], u.other[name], a.other[name])
-		}
-	}
-	return why, hopeless
+	return accepted
 }
 
-func (s *Snapshot) portsTaken(i int, want []hostPort) bool {
+// taken says whether one of the wanted ports conflicts with one in use.
+func taken(used map[hostPort]int, want []hostPort) bool {
 	for _, p := range want {
-		for q := range s.ports[i] { //det:ok asks whether any conflicts
+		for q := range used { //det:ok asks whether any conflicts
 			if p.port == q.port && p.proto == q.proto && (wild(p.ip) || wild(q.ip) || p.ip == q.ip) {
 				return true
 			}
@@ -83,20 +95,88 @@ func (s *Snapshot) portsTaken(i int, want []hostPort) bool {
 	return false
 }
 
-func wild(ip string) bool { return ip == "" || ip == "0.0.0.0" }
+func wild(ip string) bool { return ip == "0.0.0.0" }
 
-func toleratesUnschedulable(list []corev1.Toleration) bool {
-	t := corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}
-	return placement.Tolerated(&t, list)
+// filterFit is NodeResourcesFit: every resource that is short is a reason of its own.
+func filterFit(s *Snapshot, p *profile, i int32, sh *shape) int32 {
+	a, u, want := &s.alloc[i], &s.used[i], &sh.req
+	more := s.nominated.on(s.nodes[i].Name, sh)
+	if more == nil && u.pods < a.pods && want.cpuMilli <= a.cpuMilli-u.cpuMilli && want.memBytes <= a.memBytes-u.memBytes &&
+		want.diskBytes <= a.diskBytes-u.diskBytes && len(want.other) == 0 {
+		return accepted
+	}
+	return s.short(p, a, u, more, want)
 }
 
-// untolerated returns the first taint that keeps the pod away, or nil.
-func untolerated(taints []corev1.Taint, list []corev1.Toleration) *corev1.Taint {
-	for i := range taints {
-		t := &taints[i]
-		if t.Effect != corev1.TaintEffectPreferNoSchedule && !placement.Tolerated(t, list) {
-			return t
+// short says what a node has too little of; accepted for nothing. more is what
+// nominated pods will use, nil for none.
+func (s *Snapshot) short(p *profile, a, u, more, want *amounts) int32 {
+	if more == nil {
+		more = &amounts{}
+	}
+	var why [4]string
+	list, hopeless := why[:0], false
+	if u.pods+more.pods+1 > a.pods {
+		list = append(list, reasonPods)
+	}
+	check := func(name corev1.ResourceName, want, used, has int64) {
+		if want > 0 && want > has-used {
+			list = append(list, insufficient(name))
+			hopeless = hopeless || want > has
 		}
 	}
-	return nil
+	check(corev1.ResourceCPU, want.cpuMilli, u.cpuMilli+more.cpuMilli, a.cpuMilli)
+	check(corev1.ResourceMemory, want.memBytes, u.memBytes+more.memBytes, a.memBytes)
+	check(corev1.ResourceEphemeralStorage, want.diskBytes, u.diskBytes+more.diskBytes, a.diskBytes)
+	first := len(list)
+	for j, n := range want.other {
+		if n > 0 && !p.Fit.ignores(s.names[j]) {
+			check(s.names[j], n, u.of(j)+more.of(j), a.of(j))
+		}
+	}
+	if len(list) == 0 {
+		return accepted
+	}
+	slices.Sort(list[first:]) // their numbers depend on the order of arrival
+	return s.reasons.number(NodeResourcesFit, hopeless, list...)
+}
+
+func insufficient(name corev1.ResourceName) string {
+	switch name {
+	case corev1.ResourceCPU:
+		return "Insufficient cpu"
+	case corev1.ResourceMemory:
+		return "Insufficient memory"
+	}
+	return "Insufficient " + string(name)
+}
+
+// ignores says whether an extended resource is left out of the check.
+func (f *FitArgs) ignores(name corev1.ResourceName) bool {
+	if len(f.Ignored) == 0 && len(f.IgnoredGroups) == 0 {
+		return false
+	}
+	if slices.Contains(f.Ignored, string(name)) {
+		return true
+	}
+	group, _, _ := strings.Cut(string(name), "/")
+	return slices.Contains(f.IgnoredGroups, group)
+}
+
+// CheckNodeLabelPresence is the old predicate of that name.
+const CheckNodeLabelPresence = "CheckNodeLabelPresence"
+
+func filterLabels(s *Snapshot, p *profile, i int32, _ *shape) int32 {
+	labels := s.nodes[i].Labels
+	for _, k := range p.Labels.Present {
+		if _, ok := labels[k]; !ok {
+			return s.reasons.number(CheckNodeLabelPresence, true, "node(s) didn't have the requested labels")
+		}
+	}
+	for _, k := range p.Labels.Absent {
+		if _, ok := labels[k]; ok {
+			return s.reasons.number(CheckNodeLabelPresence, true, "node(s) didn't have the requested labels")
+		}
+	}
+	return accepted
 }

@@ -13,11 +13,19 @@ import (
 	"pgregory.net/rapid"
 
 	"seatrial.dev/seatrial/cluster/kinds"
-	"seatrial.dev/seatrial/cluster/store"
 )
 
 func drawNode(t *rapid.T, i int) *corev1.Node {
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node-%d", i), Labels: map[string]string{"disk": rapid.SampledFrom([]string{"ssd", "hdd"}).Draw(t, "disk")}}}
+	if rapid.IntRange(0, 5).Draw(t, "zoned") > 0 {
+		n.Labels[corev1.LabelTopologyZone] = rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "zone")
+	}
+	if rapid.IntRange(0, 9).Draw(t, "hosted") > 0 {
+		n.Labels[corev1.LabelHostname] = n.Name
+	}
+	if rapid.Bool().Draw(t, "image") {
+		n.Status.Images = []corev1.ContainerImage{{Names: []string{"i:latest"}, SizeBytes: 400 << 20}}
+	}
 	n.Spec.Unschedulable = rapid.IntRange(0, 9).Draw(t, "cordoned") == 0
 	if rapid.IntRange(0, 4).Draw(t, "tainted") == 0 {
 		n.Spec.Taints = []corev1.Taint{{Key: "k", Value: "v", Effect: rapid.SampledFrom([]corev1.TaintEffect{corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule}).Draw(t, "effect")}}
@@ -41,6 +49,14 @@ func drawPod(t *rapid.T, i int) *corev1.Pod {
 		c.Ports = []corev1.ContainerPort{{ContainerPort: 80, HostPort: rapid.Int32Range(8000, 8002).Draw(t, "hostPort"), Protocol: corev1.ProtocolTCP}}
 	}
 	p.Spec.Containers = []corev1.Container{c}
+	p.Spec.SchedulerName = corev1.DefaultSchedulerName
+	p.Labels = map[string]string{"app": rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "app")}
+	if rapid.IntRange(0, 2).Draw(t, "important") == 0 {
+		n := rapid.Int32Range(0, 3).Draw(t, "priority")
+		p.Spec.Priority = &n
+	}
+	drawAffinity(t, p)
+	drawSpread(t, p)
 	if rapid.IntRange(0, 3).Draw(t, "selects") == 0 {
 		p.Spec.NodeSelector = map[string]string{"disk": "ssd"}
 	}
@@ -50,8 +66,63 @@ func drawPod(t *rapid.T, i int) *corev1.Pod {
 	return p
 }
 
+// drawTopology draws what parts the nodes.
+func drawTopology(t *rapid.T) string {
+	return rapid.SampledFrom([]string{corev1.LabelHostname, corev1.LabelTopologyZone, "disk"}).Draw(t, "topology")
+}
+
+func drawSelector(t *rapid.T) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{"app": rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "selected")}}
+}
+
+// drawAffinity gives one pod in three terms of affinity to other pods.
+func drawAffinity(t *rapid.T, p *corev1.Pod) {
+	if rapid.IntRange(0, 2).Draw(t, "affine") > 0 {
+		return
+	}
+	near, apart := &corev1.PodAffinity{}, &corev1.PodAntiAffinity{}
+	p.Spec.Affinity = &corev1.Affinity{PodAffinity: near, PodAntiAffinity: apart}
+	term := func() corev1.PodAffinityTerm {
+		return corev1.PodAffinityTerm{LabelSelector: drawSelector(t), TopologyKey: drawTopology(t)}
+	}
+	weighted := func() []corev1.WeightedPodAffinityTerm {
+		return []corev1.WeightedPodAffinityTerm{{Weight: rapid.Int32Range(1, 100).Draw(t, "weight"), PodAffinityTerm: term()}}
+	}
+	for _, kind := range rapid.SliceOfN(rapid.IntRange(0, 3), 1, 2).Draw(t, "terms") {
+		switch kind {
+		case 0:
+			near.RequiredDuringSchedulingIgnoredDuringExecution = append(near.RequiredDuringSchedulingIgnoredDuringExecution, term())
+		case 1:
+			apart.RequiredDuringSchedulingIgnoredDuringExecution = append(apart.RequiredDuringSchedulingIgnoredDuringExecution, term())
+		case 2:
+			near.PreferredDuringSchedulingIgnoredDuringExecution = weighted()
+		case 3:
+			apart.PreferredDuringSchedulingIgnoredDuringExecution = weighted()
+		}
+	}
+}
+
+// drawSpread gives one pod in three constraints of topology spread.
+func drawSpread(t *rapid.T, p *corev1.Pod) {
+	if rapid.IntRange(0, 2).Draw(t, "spread") > 0 {
+		return
+	}
+	for range rapid.IntRange(1, 2).Draw(t, "constraints") {
+		p.Spec.TopologySpreadConstraints = append(p.Spec.TopologySpreadConstraints, corev1.TopologySpreadConstraint{
+			MaxSkew: rapid.Int32Range(1, 3).Draw(t, "skew"), TopologyKey: drawTopology(t), LabelSelector: drawSelector(t),
+			WhenUnsatisfiable: rapid.SampledFrom([]corev1.UnsatisfiableConstraintAction{corev1.DoNotSchedule, corev1.ScheduleAnyway}).Draw(t, "action")})
+	}
+}
+
+var plain = func() *profile { p := DefaultProfile(); return ready(&p) }()
+
 func put(s *Snapshot, o kinds.Object) {
-	s.Apply(store.Event{Type: store.Modified, Ref: kinds.RefOf(o), Object: o})
+	switch o := o.(type) {
+	case *corev1.Node:
+		s.setNode(o)
+	case *corev1.Pod:
+		s.seePod(kinds.KeyOf(o), o)
+	}
 }
 
 type population struct {
@@ -92,12 +163,21 @@ func (p population) snapshot(seed uint64) *Snapshot {
 	return s
 }
 
+// whole decides as the scheduler does, victims included.
+func whole(s *Snapshot, pod *corev1.Pod) Decision {
+	d := s.decide(plain, pod)
+	if d.Node == "" {
+		s.makeRoom(plain, pod, &d, "")
+	}
+	return d
+}
+
 func TestDecisionDoesNotDependOnTheOrderOfArrival(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPopulation(t)
-		want := p.snapshot(0).Decide(p.pod)
+		want := whole(p.snapshot(0), p.pod)
 		for seed := uint64(1); seed < 4; seed++ {
-			require.Equal(t, want, p.snapshot(seed).Decide(p.pod))
+			require.Equal(t, want, whole(p.snapshot(seed), p.pod))
 		}
 	})
 }
@@ -105,10 +185,11 @@ func TestDecisionDoesNotDependOnTheOrderOfArrival(t *testing.T) {
 func TestAnotherNodeNeverMakesAPodUnschedulable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPopulation(t)
+		p.pod.Spec.TopologySpreadConstraints = nil // a new domain with no pods lowers the least
 		s := p.snapshot(0)
-		before := s.Decide(p.pod)
+		before := s.decide(plain, p.pod)
 		put(s, drawNode(t, 100))
-		after := s.Decide(p.pod)
+		after := s.decide(plain, p.pod)
 		require.GreaterOrEqual(t, after.Feasible, before.Feasible)
 	})
 }
@@ -117,7 +198,7 @@ func TestWhatIsTakenBackLeavesNoTrace(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPopulation(t)
 		s := p.snapshot(0)
-		want := s.Decide(p.pod)
+		want := whole(s, p.pod)
 		for i := range rapid.IntRange(1, 5).Draw(t, "guests") {
 			guest := drawPod(t, 500+i)
 			s.Assume(guest, p.nodes[i%len(p.nodes)].Name)
@@ -125,32 +206,54 @@ func TestWhatIsTakenBackLeavesNoTrace(t *testing.T) {
 		}
 		extra := drawNode(t, 200)
 		put(s, extra)
-		s.Apply(store.Event{Type: store.Deleted, Ref: kinds.RefOf(extra), Object: extra})
-		require.Equal(t, want, s.Decide(p.pod))
+		s.removeNode(extra.Name)
+		require.Equal(t, want, whole(s, p.pod))
 	})
 }
 
-// TestATemplateDecidesAsIfAfresh changes nodes and pods at random between decisions
-// on a few templates, and asks for each both ways.
-func TestATemplateDecidesAsIfAfresh(t *testing.T) {
+// TestWhatIsKeptDecidesAsIfAfresh changes nodes and pods at random between decisions
+// on a few shapes, and asks a snapshot that was just built as well.
+func TestWhatIsKeptDecidesAsIfAfresh(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPopulation(t)
 		s := p.snapshot(0)
+		now := map[string]*corev1.Node{}
+		for _, n := range p.nodes {
+			now[n.Name] = n
+		}
+		placed := map[string]*corev1.Pod{}
+		for _, x := range p.placed {
+			placed[x.Name] = x
+		}
 		asking := []*corev1.Pod{drawPod(t, 1001), drawPod(t, 1002), drawPod(t, 1003)}
 		for n := range rapid.IntRange(1, 30).Draw(t, "turns") {
 			switch rapid.IntRange(0, 4).Draw(t, "change") {
 			case 0:
-				put(s, drawNode(t, rapid.IntRange(0, 9).Draw(t, "node")))
+				node := drawNode(t, rapid.IntRange(0, 9).Draw(t, "node"))
+				put(s, node)
+				now[node.Name] = node
 			case 1:
-				gone := drawNode(t, rapid.IntRange(0, 9).Draw(t, "node"))
-				s.Apply(store.Event{Type: store.Deleted, Ref: kinds.RefOf(gone), Object: gone})
+				name := fmt.Sprintf("node-%d", rapid.IntRange(0, 9).Draw(t, "node"))
+				s.removeNode(name)
+				delete(now, name)
 			default:
 				pod := *asking[n%len(asking)]
 				pod.Name, pod.UID = fmt.Sprintf("turn-%d", n), types.UID(fmt.Sprintf("uid-turn-%d", n))
-				d := s.Decide(&pod)
-				require.Equal(t, s.decideAfresh(newWish(&pod)), d)
+				d := whole(s, &pod)
+				fresh := NewSnapshot()
+				for _, node := range now {
+					put(fresh, node)
+				}
+				for _, x := range placed {
+					put(fresh, x)
+				}
+				require.Equal(t, whole(fresh, &pod), d)
+				require.Equal(t, fresh.explain(plain, &pod), s.explain(plain, &pod))
+				require.Equal(t, d.Node, s.explain(plain, &pod).Chosen)
 				if d.Node != "" {
+					pod.Spec.NodeName = d.Node
 					s.Assume(&pod, d.Node)
+					placed[pod.Name] = &pod
 				}
 			}
 		}
@@ -159,10 +262,11 @@ func TestATemplateDecidesAsIfAfresh(t *testing.T) {
 
 // benchmarkDecide places pods of one template, one after the other, on nodes that
 // have room for all, and takes them off again.
-func benchmarkDecide(b *testing.B, nodes int, decide func(*Snapshot, *corev1.Pod) Decision) {
+func benchmarkDecide(b *testing.B, nodes int, like func(*corev1.Pod)) {
 	s := NewSnapshot()
 	for i := range nodes {
-		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node-%d", i)}}
+		name := fmt.Sprintf("node-%d", i)
+		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name, corev1.LabelTopologyZone: fmt.Sprint(i % 3)}}}
 		n.Status.Allocatable = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("16"), corev1.ResourceMemory: resource.MustParse("64Gi"), corev1.ResourcePods: resource.MustParse("110")}
 		put(s, n)
 	}
@@ -170,19 +274,41 @@ func benchmarkDecide(b *testing.B, nodes int, decide func(*Snapshot, *corev1.Pod
 	for i := range pods {
 		pods[i] = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprintf("p-%d", i), UID: types.UID(fmt.Sprintf("u-%d", i))}}
 		pods[i].Spec.Containers = []corev1.Container{{Name: "c", Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")}}}}
+		pods[i].Labels = map[string]string{"app": "a"}
+		like(pods[i])
 	}
 	i := 0
 	b.ReportAllocs()
 	for b.Loop() {
 		pod := pods[i%len(pods)]
 		s.Forget(kinds.KeyOf(pod))
-		s.Assume(pod, decide(s, pod).Node)
+		s.Assume(pod, s.decide(plain, pod).Node)
 		i++
 	}
 }
 
-func afresh(s *Snapshot, pod *corev1.Pod) Decision { return s.decideAfresh(newWish(pod)) }
+func alike(*corev1.Pod) {}
 
-func BenchmarkDecide1000(b *testing.B)       { benchmarkDecide(b, 1000, (*Snapshot).Decide) }
-func BenchmarkDecide5000(b *testing.B)       { benchmarkDecide(b, 5000, (*Snapshot).Decide) }
-func BenchmarkDecideAfresh5000(b *testing.B) { benchmarkDecide(b, 5000, afresh) }
+func spreading(action corev1.UnsatisfiableConstraintAction) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 5, TopologyKey: corev1.LabelTopologyZone,
+			WhenUnsatisfiable: action, LabelSelector: &metav1.LabelSelector{MatchLabels: p.Labels}}}
+	}
+}
+
+func preferringHosts(p *corev1.Pod) {
+	p.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{
+		{Weight: 1, PodAffinityTerm: corev1.PodAffinityTerm{TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: p.Labels}}}}}}
+}
+
+func BenchmarkDecide1000(b *testing.B) { benchmarkDecide(b, 1000, alike) }
+func BenchmarkDecide5000(b *testing.B) { benchmarkDecide(b, 5000, alike) }
+func BenchmarkDecideSpread5000(b *testing.B) {
+	benchmarkDecide(b, 5000, spreading(corev1.DoNotSchedule))
+}
+func BenchmarkDecidePreferredSpread5000(b *testing.B) {
+	benchmarkDecide(b, 5000, spreading(corev1.ScheduleAnyway))
+}
+func BenchmarkDecidePreferredAntiAffinity5000(b *testing.B) {
+	benchmarkDecide(b, 5000, preferringHosts)
+}

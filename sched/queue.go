@@ -2,6 +2,8 @@ package sched
 
 import (
 	"cmp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tidwall/btree"
@@ -10,21 +12,24 @@ import (
 	"seatrial.dev/seatrial/cluster/kinds"
 )
 
-// How long a pod waits after an attempt that found no node: kube-scheduler's
-// defaults.
+// How the queue paces attempts: kube-scheduler's figures.
 const (
-	backoffMin       = time.Second
-	backoffMax       = 10 * time.Second
-	unschedulableMax = 5 * time.Minute // then it is tried again, whatever happened
+	unschedulableMax = 5 * time.Minute // then a parked pod is tried again, whatever happened
+	backoffWindow    = time.Second     // back-offs end in steps of it, so that priority orders those of one step
 )
 
-// Queue holds the pods that wait for a node: active ones by priority and age,
-// those in back-off, and those that wait for the cluster to change.
+// Queue holds the pods that wait for a node: active ones by priority and age, those in
+// back-off, those that are parked until the cluster changes in a way that may help
+// them, and gated ones. When nothing is active, pods in back-off are handed out before
+// their time, but for those that failed by an error.
 type Queue struct {
-	pods    map[kinds.Key]*waiting
-	active  *btree.BTreeG[*waiting] // by priority, then time added
-	timed   *btree.BTreeG[*waiting] // in back-off or parked, by due
-	changes uint64                  // how often Changed was called
+	initial, max time.Duration // of the back-off
+	pods         map[kinds.Key]*waiting
+	active       *btree.BTreeG[*waiting] // by priority, then time added
+	backoff      *btree.BTreeG[*waiting] // by the step in which they are due, then as active
+	failed       *btree.BTreeG[*waiting] // by the time they are due; after an error
+	parked       *btree.BTreeG[*waiting] // by the time they are due at the latest
+	groups       map[groupKey]*group     // of the parked
 }
 
 type state uint8
@@ -33,63 +38,82 @@ const (
 	inFlight state = iota
 	isActive
 	inBackoff
-	parked
+	isFailed
+	isParked
+	isGated
 )
 
 type waiting struct {
 	pod      *corev1.Pod
 	key      kinds.Key
+	class    *class
 	added    time.Time
 	due      time.Time
 	cause    uint64
 	attempts int
 	state    state
-	changes  uint64 // the queue's when it was handed out
+	plugins  []string // that rejected it
+	group    *group
 }
 
-// NewQueue returns an empty queue.
-func NewQueue() *Queue {
+// groupKey parts the parked pods: what may help one of a group may help all.
+type groupKey struct {
+	class   *class
+	plugins string
+	only    kinds.Key // for pods that are like no other, as by their claims
+}
+
+type group struct {
+	key     groupKey
+	plugins []string
+	pods    map[kinds.Key]*waiting
+	example *waiting
+}
+
+// NewQueue returns an empty queue with the times of back-off.
+func NewQueue(initial, max time.Duration) *Queue {
 	opts := btree.Options{NoLocks: true}
+	first := func(a, b *waiting) int {
+		return cmp.Or(cmp.Compare(priority(b.pod), priority(a.pod)), a.added.Compare(b.added), a.key.Compare(b.key))
+	}
+	byDue := func(a, b *waiting) bool { return cmp.Or(a.due.Compare(b.due), a.key.Compare(b.key)) < 0 }
 	return &Queue{
-		pods: map[kinds.Key]*waiting{},
-		active: btree.NewBTreeGOptions(func(a, b *waiting) bool {
-			return cmp.Or(cmp.Compare(priority(b.pod), priority(a.pod)), a.added.Compare(b.added), a.key.Compare(b.key)) < 0
-		}, opts),
-		timed: btree.NewBTreeGOptions(func(a, b *waiting) bool {
-			return cmp.Or(a.due.Compare(b.due), a.key.Compare(b.key)) < 0
-		}, opts),
+		initial: initial, max: max,
+		pods:    map[kinds.Key]*waiting{},
+		active:  btree.NewBTreeGOptions(func(a, b *waiting) bool { return first(a, b) < 0 }, opts),
+		backoff: btree.NewBTreeGOptions(func(a, b *waiting) bool { return cmp.Or(a.due.Compare(b.due), first(a, b)) < 0 }, opts),
+		failed:  btree.NewBTreeGOptions(byDue, opts),
+		parked:  btree.NewBTreeGOptions(byDue, opts),
+		groups:  map[groupKey]*group{},
 	}
 }
 
-func priority(p *corev1.Pod) int32 {
-	if p.Spec.Priority == nil {
-		return 0
-	}
-	return *p.Spec.Priority
-}
-
-// Set adds a pod that has no node, or takes its new version. cause is the trace
-// event that brought it.
-func (q *Queue) Set(now time.Time, pod *corev1.Pod, cause uint64) {
+// Set adds a pod that has no node, or takes its new version. cause is the trace event
+// that brought it. retry says that the change may have made a parked pod schedulable.
+func (q *Queue) Set(now time.Time, pod *corev1.Pod, c *class, cause uint64, retry bool) {
 	key := kinds.KeyOf(pod)
 	w := q.pods[key]
 	if w != nil && w.pod.UID != pod.UID {
 		q.Remove(key)
 		w = nil
 	}
+	gated := len(pod.Spec.SchedulingGates) > 0
 	if w == nil {
-		w = &waiting{pod: pod, key: key, added: now, cause: cause}
+		w = &waiting{pod: pod, key: key, class: c, added: now, cause: cause}
 		q.pods[key] = w
-		q.enter(w, isActive)
+		q.enter(w, isActive, gated)
 		return
 	}
-	specChanged := w.pod.Generation != pod.Generation
 	q.leave(w)
-	w.pod = pod
-	if specChanged && w.state == parked {
-		w.state, w.cause = isActive, cause
+	w.pod, w.class = pod, c
+	next := w.state
+	switch {
+	case w.state == isGated && !gated:
+		w.added, w.cause, next = now, cause, isActive
+	case w.state == isParked && retry:
+		w.cause, next = cause, q.afterBackoff(now, w)
 	}
-	q.enter(w, w.state)
+	q.enter(w, next, gated)
 }
 
 // Remove forgets a pod: it has a node now, or is gone.
@@ -100,103 +124,135 @@ func (q *Queue) Remove(key kinds.Key) {
 	}
 }
 
-// Pop hands out the first active pod. It stays in flight until Park, Retry or
-// Remove.
-func (q *Queue) Pop(now time.Time) (pod *corev1.Pod, cause uint64, ok bool) {
-	for {
-		w, ok := q.timed.Min()
-		if !ok || w.due.After(now) {
-			break
+// Pop hands out the first pod. It stays in flight until Park, Retry or Remove.
+func (q *Queue) Pop(now time.Time) (w *waiting, ok bool) {
+	q.flush(now)
+	if w, ok = q.active.PopMin(); !ok {
+		if w, ok = q.backoff.PopMin(); !ok {
+			return nil, false
 		}
-		q.leave(w)
-		q.enter(w, isActive)
 	}
-	w, ok := q.active.PopMin()
-	if !ok {
-		return nil, 0, false
-	}
-	w.state, w.changes = inFlight, q.changes
+	w.state = inFlight
 	w.attempts++
-	return w.pod, w.cause, true
+	return w, true
+}
+
+// flush moves what is due.
+func (q *Queue) flush(now time.Time) {
+	for _, list := range [3]*btree.BTreeG[*waiting]{q.backoff, q.failed, q.parked} {
+		for {
+			w, ok := list.Min()
+			if !ok || w.due.After(now) {
+				break
+			}
+			q.leave(w)
+			q.enter(w, isActive, false)
+		}
+	}
 }
 
 // Next is when the first pod that waits for a time is due.
 func (q *Queue) Next() (at time.Time, ok bool) {
-	w, ok := q.timed.Min()
-	if !ok {
-		return time.Time{}, false
+	for _, list := range [3]*btree.BTreeG[*waiting]{q.backoff, q.failed, q.parked} {
+		if w, some := list.Min(); some && (!ok || w.due.Before(at)) {
+			at, ok = w.due, true
+		}
 	}
-	return w.due, true
+	return at, ok
 }
 
 // Ready says whether Pop would hand out a pod at once.
-func (q *Queue) Ready() bool { return q.active.Len() > 0 }
+func (q *Queue) Ready() bool { return q.active.Len() > 0 || q.backoff.Len() > 0 }
 
-// Len is the number of pods that wait, in flight ones included.
+// Len is the number of pods that wait, gated and in flight ones included.
 func (q *Queue) Len() int { return len(q.pods) }
 
-// Park puts a pod in flight aside until the cluster changes; if it changed during
-// the attempt, the pod only waits for its back-off.
-func (q *Queue) Park(now time.Time, key kinds.Key) {
+// Park puts a pod in flight aside until the cluster changes in a way that may help.
+func (q *Queue) Park(now time.Time, key kinds.Key, plugins []string, alone bool) {
 	w := q.pods[key]
 	if w == nil || w.state != inFlight {
 		return
 	}
-	if w.changes != q.changes {
-		w.due = now.Add(backoff(w.attempts))
-		q.enter(w, inBackoff)
-		return
+	w.added, w.due, w.plugins = now, now.Add(unschedulableMax), plugins
+	k := groupKey{class: w.class, plugins: strings.Join(plugins, ",")}
+	if alone {
+		k.only = key
 	}
-	w.due = now.Add(unschedulableMax)
-	w.added = now
-	q.enter(w, parked)
+	g := q.groups[k]
+	if g == nil {
+		g = &group{key: k, plugins: plugins, pods: map[kinds.Key]*waiting{}, example: w}
+		q.groups[k] = g
+	}
+	g.pods[key] = w
+	w.group = g
+	q.enter(w, isParked, false)
 }
 
-// Retry puts a pod in flight into its back-off, after a bind that failed.
+// Retry puts a pod in flight into its back-off, after an error.
 func (q *Queue) Retry(now time.Time, key kinds.Key) {
 	if w := q.pods[key]; w != nil && w.state == inFlight {
-		w.due = now.Add(backoff(w.attempts))
-		q.enter(w, inBackoff)
+		w.added = now
+		w.due = now.Add(q.wait(w.attempts))
+		q.enter(w, isFailed, false)
 	}
 }
 
-// Changed says that the cluster changed in a way that may help parked pods: they
-// are tried again after their back-off, counted from when they were parked.
-func (q *Queue) Changed(now time.Time, cause uint64) {
-	q.changes++
+// Changed says that the cluster changed: the parked pods whom helps says it may help
+// are tried again, after their back-off.
+func (q *Queue) Changed(now time.Time, cause uint64, helps func(g *group) bool) {
+	if len(q.groups) == 0 {
+		return
+	}
 	var wake []*waiting
-	q.timed.Scan(func(w *waiting) bool {
-		if w.state == parked {
-			wake = append(wake, w)
+	for _, g := range q.groups { //det:ok those to wake are sorted just below
+		if helps(g) {
+			for _, w := range g.pods { //det:ok those to wake are sorted just below
+				wake = append(wake, w)
+			}
 		}
-		return true
-	})
+	}
+	slices.SortFunc(wake, func(a, b *waiting) int { return a.key.Compare(b.key) })
 	for _, w := range wake {
 		q.leave(w)
 		w.cause = cause
-		if w.due = w.added.Add(backoff(w.attempts)); w.due.After(now) {
-			q.enter(w, inBackoff)
-		} else {
-			q.enter(w, isActive)
-		}
+		q.enter(w, q.afterBackoff(now, w), false)
 	}
 }
 
-func backoff(attempts int) time.Duration {
-	d := backoffMin
-	for i := 1; i < attempts && d < backoffMax; i++ {
+// afterBackoff says where a parked pod goes that is to be tried again.
+func (q *Queue) afterBackoff(now time.Time, w *waiting) state {
+	if w.due = w.added.Add(q.wait(w.attempts)).Truncate(backoffWindow); w.due.After(now) {
+		return inBackoff
+	}
+	return isActive
+}
+
+// wait is the back-off after so many attempts.
+func (q *Queue) wait(attempts int) time.Duration {
+	d := q.initial
+	for i := 1; i < attempts && d < q.max; i++ {
 		d *= 2
 	}
-	return min(d, backoffMax)
+	return min(d, q.max)
 }
 
-func (q *Queue) enter(w *waiting, s state) {
+func (q *Queue) enter(w *waiting, s state, gated bool) {
+	if gated && s != inFlight {
+		s = isGated
+	}
 	w.state = s
 	switch s {
 	case isActive:
 		q.active.Set(w)
-	case inBackoff, parked:
-		q.timed.Set(w)
+	case inBackoff:
+		q.backoff.Set(w)
+	case isFailed:
+		q.failed.Set(w)
+	case isParked:
+		q.parked.Set(w)
+		if w.group != nil {
+			w.group.pods[w.key] = w
+		}
 	}
 }
 
@@ -204,7 +260,17 @@ func (q *Queue) leave(w *waiting) {
 	switch w.state {
 	case isActive:
 		q.active.Delete(w)
-	case inBackoff, parked:
-		q.timed.Delete(w)
+	case inBackoff:
+		q.backoff.Delete(w)
+	case isFailed:
+		q.failed.Delete(w)
+	case isParked:
+		q.parked.Delete(w)
+		if g := w.group; g != nil {
+			delete(g.pods, w.key)
+			if len(g.pods) == 0 {
+				delete(q.groups, g.key)
+			}
+		}
 	}
 }

@@ -4,296 +4,258 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"seatrial.dev/seatrial/cluster/kinds"
-	"seatrial.dev/seatrial/cluster/store"
 	"seatrial.dev/seatrial/cluster/view"
+	"seatrial.dev/seatrial/sched/volumes"
 )
 
-// What the scores count for a container that requests nothing, as kube-scheduler
-// does (k8s.io/kubernetes pkg/scheduler/util).
-const (
-	assumedCPUMilli = 100
-	assumedMemBytes = 200 << 20
-)
-
-// amounts are the resources that every node has.
-type amounts struct {
-	cpuMilli, memBytes, diskBytes, pods int64
-	other                               map[corev1.ResourceName]int64 // extended resources; nil for none
-}
-
-func (a *amounts) add(b *amounts, sign int64) {
-	a.cpuMilli += sign * b.cpuMilli
-	a.memBytes += sign * b.memBytes
-	a.diskBytes += sign * b.diskBytes
-	a.pods += sign * b.pods
-	if b.other != nil {
-		if a.other == nil {
-			a.other = map[corev1.ResourceName]int64{}
-		}
-		for name, n := range b.other { //det:ok adds into a map
-			a.other[name] += sign * n
-		}
-	}
-}
-
-// Snapshot is the nodes and what is used of them, in columns by node number.
+// Snapshot is the nodes and what is used of them, in columns by node number, and
+// the tallies of pods that topology spread and pod affinity go by. Events keep it up
+// to date; nothing is rebuilt.
 type Snapshot struct {
-	nodes  []*corev1.Node // nil: the number is free
-	alloc  []amounts
-	used   []amounts // by the requests of the pods there
-	scored []amounts // used, with an assumed request for containers that name none
-	ports  []map[hostPort]int
-	hashes []uint64 // of the node's name, for the order of equals
-	byName map[string]int
-	free   []int
-	pods   map[kinds.Key]placed
-	count  int // nodes there are
+	nodes   []*corev1.Node // nil: the number is free
+	alloc   []amounts
+	used    []amounts // by the requests of the pods there
+	scored  []amounts // used, with an assumed request for containers that name none
+	ports   []map[hostPort]int
+	hashes  []uint64 // of the node's name, for the order of equals
+	on      [][]*resident
+	byName  map[string]int32
+	free    []int32
+	ordered []int32 // by name; nil until it is needed
+	sampled int     // where the next sample begins in it
+	count   int     // nodes there are
+	soft    int     // nodes with a taint that pods only prefer to avoid
 
-	changes   []int32 // the last changesMax nodes that changed, a ring
-	changed   uint64  // how many changes there were
-	templates templates
+	residents map[kinds.Key]*resident
+	strays    map[string][]*resident // pods on nodes that are not known, by node
 
-	soft int // nodes with a taint that pods only prefer to avoid
+	changes []int32 // the last changesMax nodes that changed, a ring
+	changed uint64  // how many changes there were
+
+	resources  map[corev1.ResourceName]int // numbers of extended resources
+	names      []corev1.ResourceName       // by number
+	images     map[string]*image
+	topologies map[string]*topology
+	classes    classes
+	shapes     shapes
+	tallies    tallies
+	nominated  nominated
+	reasons    reasons
+	backing    backing
+	budgets    budgets
+	volumes    *volumes.State
+	namespaces map[string]map[string]string // labels of the namespaces there are
+
+	scratch scratch
 }
 
-// placed remembers what a pod was counted with, so that it can be taken back.
-type placed struct {
-	pod  *corev1.Pod
-	node string
-}
+// resident is a pod on a node.
+type resident struct {
+	pod   *corev1.Pod
+	key   kinds.Key
+	class *class
+	name  string // of the node
+	node  int32  // -1: the node is not known
+	at    int32  // its place in on[node]
 
-type hostPort struct {
-	ip    string
-	proto corev1.Protocol
-	port  int32
+	lifted bool // taken off for a moment, while victims are looked for
 }
 
 // NewSnapshot returns a snapshot of no nodes.
 func NewSnapshot() *Snapshot {
-	return &Snapshot{byName: map[string]int{}, pods: map[kinds.Key]placed{}}
+	s := &Snapshot{byName: map[string]int32{}, residents: map[kinds.Key]*resident{}, strays: map[string][]*resident{},
+		resources: map[corev1.ResourceName]int{}, images: map[string]*image{}, topologies: map[string]*topology{},
+		namespaces: map[string]map[string]string{}, changes: make([]int32, changesMax)}
+	s.classes.byKey, s.shapes.byKey = map[string]*class{}, map[string]*shape{}
+	s.tallies.byKey, s.tallies.sets = map[string]*tally{}, map[string]*nodeSet{}
+	s.nominated.byPod, s.nominated.byNode = map[kinds.Key]*nominee{}, map[string][]*nominee{}
+	s.reasons.byKey = map[string]int32{}
+	s.backing.init()
+	s.budgets.byKey = map[kinds.Key]*budget{}
+	s.volumes = volumes.New()
+	return s
 }
 
 // Len is the number of nodes.
 func (s *Snapshot) Len() int { return s.count }
 
-// Apply feeds one event of the scheduler's view.
-func (s *Snapshot) Apply(e store.Event) {
-	switch o := e.Object.(type) {
-	case *corev1.Node:
-		if e.Type == store.Deleted {
-			s.removeNode(o.Name)
-		} else {
-			s.setNode(o)
-		}
-	case *corev1.Pod:
-		s.forget(e.Ref.Key)
-		if e.Type != store.Deleted && o.Spec.NodeName != "" && !view.Finished(o) {
-			s.place(o, o.Spec.NodeName)
-		}
-	}
-}
-
 // Assume counts a pod on a node before the API has confirmed it.
-func (s *Snapshot) Assume(pod *corev1.Pod, node string) {
-	s.forget(kinds.KeyOf(pod))
-	s.place(pod, node)
-}
+func (s *Snapshot) Assume(pod *corev1.Pod, node string) { s.settle(pod, node) }
 
 // Forget takes a pod back, after a bind that failed.
 func (s *Snapshot) Forget(pod kinds.Key) { s.forget(pod) }
 
-func (s *Snapshot) setNode(n *corev1.Node) {
-	i, ok := s.byName[n.Name]
-	if !ok {
-		i = s.number(n.Name)
-		for key, p := range s.pods { //det:ok sums are the same in any order
-			if p.node == n.Name {
-				s.count1(i, s.pods[key].pod, +1)
+// seePod takes a pod as it is now.
+func (s *Snapshot) seePod(key kinds.Key, pod *corev1.Pod) {
+	if pod == nil || pod.Spec.NodeName == "" || view.Finished(pod) {
+		s.forget(key)
+		return
+	}
+	s.settle(pod, pod.Spec.NodeName)
+}
+
+// settle makes the pod a resident of the node, or takes the new version of one. A
+// version that asks for the same changes nothing that decisions go by.
+func (s *Snapshot) settle(pod *corev1.Pod, node string) {
+	key := kinds.KeyOf(pod)
+	c := s.classOf(pod)
+	if r := s.residents[key]; r != nil {
+		if r.class == c && r.name == node && r.pod.UID == pod.UID {
+			moved := !r.pod.Status.StartTime.Equal(pod.Status.StartTime)
+			r.pod = pod
+			if moved && r.node >= 0 {
+				s.nodeChanged(r.node) // the order of victims goes by the time of the start
 			}
+			return
 		}
+		s.forget(key)
 	}
-	s.soft += hasSoftTaint(n) - hasSoftTaint(s.nodes[i])
-	s.nodes[i] = n
-	s.alloc[i] = allocatable(n)
-	s.changedNode(i)
-}
-
-// number gives a node a number, a freed one if there is any.
-func (s *Snapshot) number(name string) int {
-	var i int
-	if n := len(s.free); n > 0 {
-		i, s.free = s.free[n-1], s.free[:n-1]
-		s.used[i], s.scored[i], s.ports[i] = amounts{}, amounts{}, nil
-	} else {
-		i = len(s.nodes)
-		s.nodes, s.alloc = append(s.nodes, nil), append(s.alloc, amounts{})
-		s.used, s.scored = append(s.used, amounts{}), append(s.scored, amounts{})
-		s.ports, s.hashes = append(s.ports, nil), append(s.hashes, 0)
+	r := &resident{pod: pod, key: key, class: c, name: node, node: -1}
+	s.residents[key] = r
+	if volumes.Concerns(pod) {
+		s.volumes.Place(pod, node)
 	}
-	s.byName[name] = i
-	s.hashes[i] = hashString(name)
-	s.count++
-	return i
-}
-
-func (s *Snapshot) removeNode(name string) {
-	if i, ok := s.byName[name]; ok {
-		delete(s.byName, name)
-		s.soft -= hasSoftTaint(s.nodes[i])
-		s.nodes[i] = nil
-		s.changedNode(i)
-		s.free = append(s.free, i)
-		s.count--
-	}
-}
-
-func (s *Snapshot) place(pod *corev1.Pod, node string) {
-	s.pods[kinds.KeyOf(pod)] = placed{pod, node}
 	if i, ok := s.byName[node]; ok {
-		s.count1(i, pod, +1)
+		s.seat(r, i)
+	} else {
+		s.strays[node] = append(s.strays[node], r)
 	}
 }
 
 func (s *Snapshot) forget(key kinds.Key) {
-	p, ok := s.pods[key]
-	if !ok {
+	r := s.residents[key]
+	if r == nil {
 		return
 	}
-	delete(s.pods, key)
-	if i, ok := s.byName[p.node]; ok {
-		s.count1(i, p.pod, -1)
+	delete(s.residents, key)
+	if volumes.Concerns(r.pod) {
+		s.volumes.Remove(r.pod, r.name)
+	}
+	if r.node >= 0 {
+		s.unseat(r)
+		return
+	}
+	list := s.strays[r.name]
+	for i := range list {
+		if list[i] == r {
+			list[i] = list[len(list)-1]
+			s.strays[r.name] = list[:len(list)-1]
+		}
+	}
+	if len(s.strays[r.name]) == 0 {
+		delete(s.strays, r.name)
 	}
 }
 
-func (s *Snapshot) count1(i int, pod *corev1.Pod, sign int64) {
-	req, scored := requests(&pod.Spec)
-	s.used[i].add(&req, sign)
-	s.scored[i].add(&scored, sign)
-	s.changedNode(i)
-	eachHostPort(&pod.Spec, func(p hostPort) bool {
+// seat counts a pod on a node.
+func (s *Snapshot) seat(r *resident, i int32) {
+	r.node, r.at = i, int32(len(s.on[i]))
+	s.on[i] = append(s.on[i], r)
+	s.count1(i, r.class, +1)
+}
+
+// unseat takes a pod off its node; the node's last pod gets its place.
+func (s *Snapshot) unseat(r *resident) {
+	i, list := r.node, s.on[r.node]
+	last := list[len(list)-1]
+	list[r.at], last.at = last, r.at
+	list[len(list)-1] = nil
+	s.on[i] = list[:len(list)-1]
+	s.count1(i, r.class, -1)
+	r.node = -1
+}
+
+// count1 adds one pod of a class to a node, or takes one off.
+func (s *Snapshot) count1(i int32, c *class, sign int32) {
+	s.tally1(i, c, sign)
+	c.add(i, sign)
+	s.nodeChanged(i)
+}
+
+// tally1 counts a pod in all that filters go by, and nothing else.
+func (s *Snapshot) tally1(i int32, c *class, sign int32) {
+	s.used[i].add(&c.shape.req, int64(sign))
+	s.scored[i].add(&c.shape.scored, int64(sign))
+	for _, p := range c.shape.ports {
 		if s.ports[i] == nil {
 			s.ports[i] = map[hostPort]int{}
 		}
 		if s.ports[i][p] += int(sign); s.ports[i][p] == 0 {
 			delete(s.ports[i], p)
 		}
-		return true
-	})
-}
-
-func allocatable(n *corev1.Node) amounts {
-	list := n.Status.Allocatable
-	if list == nil {
-		list = n.Status.Capacity
 	}
-	return amountsOf(list)
+	for _, x := range c.in {
+		x.tally.add(i, sign*x.weight)
+	}
 }
 
-func amountsOf(list corev1.ResourceList) amounts {
-	var a amounts
-	for name, q := range list { //det:ok each name has its own place
-		switch name {
-		case corev1.ResourceCPU:
-			a.cpuMilli = q.MilliValue()
-		case corev1.ResourceMemory:
-			a.memBytes = q.Value()
-		case corev1.ResourceEphemeralStorage:
-			a.diskBytes = q.Value()
-		case corev1.ResourcePods:
-			a.pods = q.Value()
-		default:
-			if a.other == nil {
-				a.other = map[corev1.ResourceName]int64{}
-			}
-			a.other[name] = q.Value()
+// setNode takes a node as it is now.
+func (s *Snapshot) setNode(n *corev1.Node) {
+	i, known := s.byName[n.Name]
+	if !known {
+		i = s.number(n.Name)
+	}
+	old := s.nodes[i]
+	s.soft += hasSoftTaint(n) - hasSoftTaint(old)
+	s.nodes[i] = n
+	s.alloc[i] = s.allocatable(n)
+	s.setImages(i, old, n)
+	s.relabel(i, old, n)
+	s.nodeChanged(i)
+	if !known {
+		for _, r := range s.strays[n.Name] {
+			s.seat(r, i)
 		}
-	}
-	return a
-}
-
-// requests are what a pod asks for: the sum over its containers and sidecars, or
-// what an init container needs at its turn if that is more, plus the overhead
-// (kubernetes.io/docs/concepts/workloads/pods/init-containers/#resources). scored
-// has the assumed requests added.
-func requests(spec *corev1.PodSpec) (req, scored amounts) {
-	for i := range spec.Containers {
-		r, s := containerRequests(&spec.Containers[i])
-		req.add(&r, 1)
-		scored.add(&s, 1)
-	}
-	var sidecars, sidecarsScored, peak, peakScored amounts
-	for i := range spec.InitContainers {
-		c := &spec.InitContainers[i]
-		r, s := containerRequests(c)
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			req.add(&r, 1)
-			scored.add(&s, 1)
-			sidecars.add(&r, 1)
-			sidecarsScored.add(&s, 1)
-			r, s = amounts{}, amounts{}
-		}
-		r.add(&sidecars, 1)
-		s.add(&sidecarsScored, 1)
-		peak.raise(&r)
-		peakScored.raise(&s)
-	}
-	req.raise(&peak)
-	scored.raise(&peakScored)
-	if spec.Overhead != nil {
-		o := amountsOf(spec.Overhead)
-		req.add(&o, 1)
-		scored.add(&o, 1)
-	}
-	req.pods, scored.pods = 1, 1
-	return req, scored
-}
-
-func (a *amounts) raise(to *amounts) {
-	a.cpuMilli = max(a.cpuMilli, to.cpuMilli)
-	a.memBytes = max(a.memBytes, to.memBytes)
-	a.diskBytes = max(a.diskBytes, to.diskBytes)
-	for name, n := range to.other { //det:ok each name has its own place
-		if a.other == nil {
-			a.other = map[corev1.ResourceName]int64{}
-		}
-		a.other[name] = max(a.other[name], n)
+		delete(s.strays, n.Name)
 	}
 }
 
-func containerRequests(c *corev1.Container) (req, scored amounts) {
-	if len(c.Resources.Requests) > 0 {
-		req = amountsOf(c.Resources.Requests)
+// number gives a node a number, a freed one if there is any.
+func (s *Snapshot) number(name string) int32 {
+	var i int32
+	if n := len(s.free); n > 0 {
+		i, s.free = s.free[n-1], s.free[:n-1]
+		s.used[i], s.scored[i], s.ports[i] = amounts{}, amounts{}, nil
+	} else {
+		i = int32(len(s.nodes))
+		s.nodes, s.alloc = append(s.nodes, nil), append(s.alloc, amounts{})
+		s.used, s.scored = append(s.used, amounts{}), append(s.scored, amounts{})
+		s.ports, s.hashes, s.on = append(s.ports, nil), append(s.hashes, 0), append(s.on, nil)
+		s.growTallies(len(s.nodes))
 	}
-	scored = amounts{cpuMilli: req.cpuMilli, memBytes: req.memBytes}
-	if !has(c.Resources.Requests, corev1.ResourceCPU) {
-		scored.cpuMilli = assumedCPUMilli
-	}
-	if !has(c.Resources.Requests, corev1.ResourceMemory) {
-		scored.memBytes = assumedMemBytes
-	}
-	return req, scored
+	s.byName[name] = i
+	s.hashes[i] = hashString(name)
+	s.ordered = nil
+	s.count++
+	return i
 }
 
-func has(list corev1.ResourceList, name corev1.ResourceName) bool {
-	_, ok := list[name]
-	return ok
+func (s *Snapshot) removeNode(name string) {
+	i, ok := s.byName[name]
+	if !ok {
+		return
+	}
+	for len(s.on[i]) > 0 {
+		r := s.on[i][len(s.on[i])-1]
+		s.unseat(r)
+		s.strays[name] = append(s.strays[name], r)
+	}
+	old := s.nodes[i]
+	delete(s.byName, name)
+	s.soft -= hasSoftTaint(old)
+	s.nodes[i] = nil
+	s.setImages(i, old, nil)
+	s.relabel(i, old, nil)
+	s.nodeChanged(i)
+	s.ordered = nil
+	s.free = append(s.free, i)
+	s.count--
 }
 
-func eachHostPort(spec *corev1.PodSpec, f func(hostPort) bool) {
-	for i := range spec.Containers {
-		for _, p := range spec.Containers[i].Ports {
-			if p.HostPort == 0 {
-				continue
-			}
-			proto := p.Protocol
-			if proto == "" {
-				proto = corev1.ProtocolTCP
-			}
-			if !f(hostPort{p.HostIP, proto, p.HostPort}) {
-				return
-			}
-		}
-	}
+// nodeChanged notes that what a template knows of a node is out of date.
+func (s *Snapshot) nodeChanged(i int32) {
+	s.changes[s.changed%changesMax] = i
+	s.changed++
 }
 
 func hashString(s string) uint64 { // FNV-1a
@@ -302,4 +264,13 @@ func hashString(s string) uint64 { // FNV-1a
 		h = (h ^ uint64(s[i])) * 1099511628211
 	}
 	return h
+}
+
+func mix(a, b uint64) uint64 {
+	x := a ^ b*0x9e3779b97f4a7c15
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	return x ^ x>>32
 }

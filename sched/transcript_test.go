@@ -17,7 +17,7 @@ import (
 // TestTranscripts plays the files of testdata; -rewrite writes their output.
 func TestTranscripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		s := &session{snapshot: NewSnapshot(), queue: NewQueue(), now: time.Unix(0, 0).UTC()}
+		s := &session{snapshot: NewSnapshot(), queue: NewQueue(initialBackoff, maxBackoff), now: time.Unix(0, 0).UTC()}
 		datadriven.RunTest(t, path, s.play)
 	})
 }
@@ -37,35 +37,38 @@ func (s *session) play(t *testing.T, d *datadriven.TestData) string {
 	switch d.Cmd {
 	case "set": // nodes, and pods that have a node
 		for _, o := range decode(t, d.Input) {
-			s.snapshot.Apply(store.Event{Type: store.Modified, Ref: kinds.RefOf(o), Object: o})
+			s.see(store.Event{Type: store.Modified, Ref: kinds.RefOf(o), Object: o})
 		}
 	case "remove":
 		for _, o := range decode(t, d.Input) {
-			s.snapshot.Apply(store.Event{Type: store.Deleted, Ref: kinds.RefOf(o), Object: o})
+			s.see(store.Event{Type: store.Deleted, Ref: kinds.RefOf(o), Object: o})
 		}
 	case "decide":
 		return s.decide(t, d)
 	case "scores":
 		return s.scores(decode(t, d.Input)[0].(*corev1.Pod))
+	case "victims":
+		return s.victims(decode(t, d.Input)[0].(*corev1.Pod))
 	case "add":
 		for _, o := range decode(t, d.Input) {
-			s.queue.Set(s.now, o.(*corev1.Pod), 0)
+			p := o.(*corev1.Pod)
+			s.queue.Set(s.now, p, s.snapshot.classOf(p), 0, false)
 		}
 		return s.state()
 	case "pop":
-		pod, _, ok := s.queue.Pop(s.now)
+		w, ok := s.queue.Pop(s.now)
 		if !ok {
 			return "nothing\n" + s.state()
 		}
-		return pod.Name + "\n" + s.state()
+		return w.pod.Name + "\n" + s.state()
 	case "park":
-		s.queue.Park(s.now, key)
+		s.queue.Park(s.now, key, []string{NodeResourcesFit}, false)
 		return s.state()
 	case "retry":
 		s.queue.Retry(s.now, key)
 		return s.state()
 	case "changed":
-		s.queue.Changed(s.now, 0)
+		s.queue.Changed(s.now, 0, func(*group) bool { return !d.HasArg("elsewhere") })
 		return s.state()
 	case "drop":
 		s.queue.Remove(key)
@@ -107,7 +110,7 @@ func (s *session) decide(t *testing.T, d *datadriven.TestData) string {
 	var b strings.Builder
 	for _, o := range decode(t, d.Input) {
 		pod := o.(*corev1.Pod)
-		x := s.snapshot.Decide(pod)
+		x := whole(s.snapshot, pod)
 		if x.Node == "" {
 			fmt.Fprintf(&b, "%s: %s\n", pod.Name, x.Message())
 			continue
@@ -120,24 +123,44 @@ func (s *session) decide(t *testing.T, d *datadriven.TestData) string {
 	return b.String()
 }
 
-// scores prints what each score gives each node.
+// see takes an event as the scheduler's view brings it.
+func (s *session) see(e store.Event) {
+	sch := &Scheduler{profiles: map[string]*profile{corev1.DefaultSchedulerName: plain}, snapshot: s.snapshot, queue: NewQueue(0, 0), pending: map[kinds.Key]*corev1.Pod{}}
+	sch.See(s.now, e, 0)
+}
+
+// scores prints what each plugin says of each node.
 func (s *session) scores(pod *corev1.Pod) string {
 	var b strings.Builder
-	w := newWish(pod)
-	all := make([]int, len(s.snapshot.nodes))
-	for i := range all {
-		all[i] = i
+	e := s.snapshot.explain(plain, pod)
+	if e.Refused != "" {
+		fmt.Fprintf(&b, "%s: %s\n", e.Plugin, e.Refused)
 	}
-	taints, affinity := s.snapshot.softScores(w, all)
-	at := func(column []int64, i int) int64 {
-		if column == nil {
-			return -1
+	for _, n := range e.Nodes {
+		if n.RejectedBy != "" {
+			fmt.Fprintf(&b, "%s: %s: %s\n", n.Node, n.RejectedBy, strings.Join(n.Reasons, ", "))
+			continue
 		}
-		return column[i]
+		fmt.Fprintf(&b, "%s: %d =", n.Node, n.Total)
+		for _, x := range n.Scores {
+			fmt.Fprintf(&b, " %s %d*%d", x.Plugin, x.Score, x.Weight)
+		}
+		b.WriteString("\n")
 	}
-	for i, n := range s.snapshot.nodes {
-		fmt.Fprintf(&b, "%s: least %d balanced %d taints %d affinity %d\n", n.Name, s.snapshot.leastAllocated(i, w), s.snapshot.balanced(i, w), at(taints, i), at(affinity, i))
+	return b.String()
+}
+
+// victims prints where room could be made for a pod, and at whose cost.
+func (s *session) victims(pod *corev1.Pod) string {
+	var b strings.Builder
+	e := s.snapshot.explain(plain, pod)
+	if e.Preemption == nil {
+		return "no room has to be made\n"
 	}
+	for _, c := range e.Preemption.Candidates {
+		fmt.Fprintf(&b, "%s: %s, %d budgets broken\n", c.Node, strings.Join(c.Victims, " "), c.Violations)
+	}
+	fmt.Fprintf(&b, "chosen: %s\n", e.Preemption.Node)
 	return b.String()
 }
 

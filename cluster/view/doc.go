@@ -14,5 +14,6 @@
 // (with running counts, so that a controller of ten thousand pods need not walk
 // them to learn that nothing is to be done), controllerless pods by namespace;
 // ReplicaSets and ControllerRevisions without controller by namespace; services
-// and disruption budgets by what they select, and the pods that they select.
+// and disruption budgets by what they select, and the pods that they select;
+// PersistentVolumes by the claim they name, and those that name none by class.
 package view

@@ -25,6 +25,9 @@ func (v *View) index(e *entry, old, now kinds.Object) {
 	}
 	v.ownerless.index(e, old, now)
 	v.selections.index(v, e, old, now)
+	if e.ref.Kind == kinds.PersistentVolume {
+		v.volumes.index(e, old, now)
+	}
 	if e.ref.Kind == kinds.Pod {
 		o, _ := old.(*corev1.Pod)
 		n, _ := now.(*corev1.Pod)

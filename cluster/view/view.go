@@ -25,6 +25,7 @@ type View struct {
 
 	ownerless  ownerless
 	selections selections
+	volumes    volumes
 }
 
 // Pulse tells when a node was last heard of. It stands beside the Lease objects
@@ -64,6 +65,7 @@ func New(of ...kinds.Kind) *View {
 
 		ownerless:  ownerless{},
 		selections: selections{},
+		volumes:    volumes{},
 	}
 	if len(of) == 0 {
 		for _, i := range kinds.All() {

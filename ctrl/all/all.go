@@ -16,6 +16,7 @@ import (
 	"seatrial.dev/seatrial/ctrl/namespace"
 	"seatrial.dev/seatrial/ctrl/nodeipam"
 	"seatrial.dev/seatrial/ctrl/nodelifecycle"
+	"seatrial.dev/seatrial/ctrl/persistentvolume"
 	"seatrial.dev/seatrial/ctrl/podgc"
 	"seatrial.dev/seatrial/ctrl/replicaset"
 	"seatrial.dev/seatrial/ctrl/serviceaccount"
@@ -31,6 +32,9 @@ type Config struct {
 	// RootCA is the API server's CA certificate in PEM, which every namespace
 	// gets as the ConfigMap kube-root-ca.crt; "" publishes none.
 	RootCA string
+	// Provisions says that the world has no provisioners of its own: volumes are made
+	// and deleted as those of the classes would.
+	Provisions bool
 }
 
 // New returns the controllers, in their order. It panics on a PodCIDR that is no
@@ -53,6 +57,10 @@ func New(cfg Config) []ctrl.Controller {
 		endpointslice.New(),
 		garbagecollector.New(),
 		podgc.New(),
+		persistentvolume.New(),
+	}
+	if cfg.Provisions {
+		list = append(list, persistentvolume.NewProvisioner())
 	}
 	if cfg.PodCIDR != "" {
 		ranges, err := nodeipam.New(cfg.PodCIDR)

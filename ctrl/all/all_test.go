@@ -10,5 +10,5 @@ import (
 
 // Whole stories, by all controllers together and the real API.
 func TestStories(t *testing.T) {
-	ctrltest.Run(t, "testdata", func() []ctrl.Controller { return all.New(all.Config{PodCIDR: "10.244.0.0/16"}) })
+	ctrltest.Run(t, "testdata", func() []ctrl.Controller { return all.New(all.Config{PodCIDR: "10.244.0.0/16", Provisions: true}) })
 }

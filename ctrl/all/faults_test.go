@@ -81,7 +81,7 @@ kind: Node
 metadata: {name: n2}
 `
 
-func controllers() []ctrl.Controller { return all.New(all.Config{PodCIDR: "10.244.0.0/16"}) }
+func controllers() []ctrl.Controller { return all.New(all.Config{PodCIDR: "10.244.0.0/16", Provisions: true}) }
 
 // Writes fail at random, controllers crash between any two writes, templates and
 // sizes change in the middle of it. No rollout ever has more pods than it may, and

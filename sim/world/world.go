@@ -11,6 +11,7 @@ import (
 	"seatrial.dev/seatrial/ctrl/all"
 	"seatrial.dev/seatrial/netsim"
 	"seatrial.dev/seatrial/scenarios"
+	"seatrial.dev/seatrial/sched"
 	"seatrial.dev/seatrial/sim"
 )
 
@@ -66,6 +67,7 @@ type World struct {
 	stopped  bool
 	asked    uint
 	observed bool // the judge was told of something at this instant
+	explain  func(pod kinds.Ref, explain func() *sched.Explanation)
 }
 
 // New builds the cluster of a scenario. seed overrides the scenario's.
@@ -91,7 +93,7 @@ func New(scn *scenarios.Scenario, seed uint64) (*World, error) {
 		return nil, fmt.Errorf("build the API: %w", err)
 	}
 	w.server = newServer(w, a, plane)
-	w.ctrls = newManager(w, plane, all.New(all.Config{PodCIDR: scn.Network.PodCIDR}))
+	w.ctrls = newManager(w, plane, all.New(all.Config{PodCIDR: scn.Network.PodCIDR, Provisions: true}))
 	w.sched = newScheduler(w, plane)
 	w.user = newUser(w, plane)
 	w.outside = newOutside(w)
@@ -115,6 +117,10 @@ var ErrStopped = errors.New("stopped before its end")
 // StopWhen lets a run end early, with ErrStopped, once stop returns true. It is
 // asked every so many events.
 func (w *World) StopWhen(stop func() bool) { w.stop = stop }
+
+// ExplainTo is told of every decision of the scheduler just before it is made, with a
+// function that says how the pod is looked at. It must change nothing.
+func (w *World) ExplainTo(f func(pod kinds.Ref, explain func() *sched.Explanation)) { w.explain = f }
 
 // stopEvery is how many events are handled between two times that stop is asked.
 const stopEvery = 4096

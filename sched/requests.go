@@ -1,0 +1,181 @@
+package sched
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	podresource "k8s.io/component-helpers/resource"
+)
+
+// What the scores count for a container that requests nothing, as kube-scheduler
+// does (k8s.io/kubernetes pkg/scheduler/util).
+const (
+	assumedCPUMilli = 100
+	assumedMemBytes = 200 << 20
+)
+
+// amounts are what a pod asks for, or a node has.
+type amounts struct {
+	cpuMilli, memBytes, diskBytes, pods int64
+	other                               []int64 // extended resources by their number in the snapshot; may be shorter than it could
+}
+
+func (a *amounts) add(b *amounts, sign int64) {
+	a.cpuMilli += sign * b.cpuMilli
+	a.memBytes += sign * b.memBytes
+	a.diskBytes += sign * b.diskBytes
+	a.pods += sign * b.pods
+	for i, n := range b.other {
+		if n != 0 {
+			a.grow(i)
+			a.other[i] += sign * n
+		}
+	}
+}
+
+func (a *amounts) grow(i int) {
+	for len(a.other) <= i {
+		a.other = append(a.other, 0)
+	}
+}
+
+// of is the amount of an extended resource.
+func (a *amounts) of(i int) int64 {
+	if i < len(a.other) {
+		return a.other[i]
+	}
+	return 0
+}
+
+// get is the amount of any resource.
+func (s *Snapshot) get(a *amounts, name corev1.ResourceName) int64 {
+	switch name {
+	case corev1.ResourceCPU:
+		return a.cpuMilli
+	case corev1.ResourceMemory:
+		return a.memBytes
+	case corev1.ResourceEphemeralStorage:
+		return a.diskBytes
+	}
+	if i, ok := s.resources[name]; ok {
+		return a.of(i)
+	}
+	return 0
+}
+
+func (s *Snapshot) amountsOf(list corev1.ResourceList) amounts {
+	var a amounts
+	for name, q := range list { //det:ok each name has its own place
+		switch name {
+		case corev1.ResourceCPU:
+			a.cpuMilli = q.MilliValue()
+		case corev1.ResourceMemory:
+			a.memBytes = q.Value()
+		case corev1.ResourceEphemeralStorage:
+			a.diskBytes = q.Value()
+		case corev1.ResourcePods:
+			a.pods = q.Value()
+		default:
+			i := s.resourceNumber(name)
+			a.grow(i)
+			a.other[i] = q.Value()
+		}
+	}
+	return a
+}
+
+// resourceNumber is the number of an extended resource. Numbers depend on the order
+// of arrival; nothing that is decided does.
+func (s *Snapshot) resourceNumber(name corev1.ResourceName) int {
+	i, ok := s.resources[name]
+	if !ok {
+		i = len(s.names)
+		s.resources[name] = i
+		s.names = append(s.names, name)
+	}
+	return i
+}
+
+func (s *Snapshot) allocatable(n *corev1.Node) amounts {
+	list := n.Status.Allocatable
+	if list == nil {
+		list = n.Status.Capacity
+	}
+	return s.amountsOf(list)
+}
+
+// asked is what a pod asks for, in the three ways in which it is counted.
+type asked struct {
+	req    amounts // what it asks for
+	scored amounts // with the assumed requests, as a resident counts for the scores
+	asking amounts // with the assumed requests, as the pod itself counts when it looks for a node
+}
+
+// requests are what a pod asks for: the sum over its containers and sidecars, or
+// what an init container needs at its turn if that is more, the overhead, or what
+// the pod as a whole asks for; for a pod that is being resized, the largest of what
+// it has and what it shall have
+// (kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers).
+func (s *Snapshot) requests(pod *corev1.Pod) asked {
+	opts := podresource.PodResourcesOptions{UseStatusResources: true, InPlacePodLevelResourcesVerticalScalingEnabled: true}
+	list := podresource.PodRequests(pod, opts)
+	var a asked
+	a.req = s.amountsOf(list)
+	a.req.pods = 1
+	assumed := func(missing corev1.ResourceList) amounts {
+		opts.NonMissingContainerRequests = missing
+		full := s.amountsOf(podresource.PodRequests(pod, opts))
+		return amounts{cpuMilli: full.cpuMilli, memBytes: full.memBytes}
+	}
+	every := corev1.ResourceList{
+		corev1.ResourceCPU:    *resource.NewMilliQuantity(assumedCPUMilli, resource.DecimalSI),
+		corev1.ResourceMemory: *resource.NewQuantity(assumedMemBytes, resource.DecimalSI)}
+	a.asking = assumed(every)
+	a.scored = a.asking
+	if podresource.IsPodLevelRequestsSet(pod) {
+		for name := range list {
+			delete(every, name)
+		}
+		a.scored = assumed(every)
+	}
+	return a
+}
+
+type hostPort struct {
+	ip    string
+	proto corev1.Protocol
+	port  int32
+}
+
+// hostPorts are the ports of the node that a pod's containers, sidecars among them,
+// ask for.
+func hostPorts(spec *corev1.PodSpec) []hostPort {
+	var list []hostPort
+	take := func(c *corev1.Container) {
+		for _, p := range c.Ports {
+			if p.HostPort <= 0 {
+				continue
+			}
+			h := hostPort{p.HostIP, p.Protocol, p.HostPort}
+			if h.proto == "" {
+				h.proto = corev1.ProtocolTCP
+			}
+			if h.ip == "" {
+				h.ip = "0.0.0.0"
+			}
+			list = append(list, h)
+		}
+	}
+	for i := range spec.Containers {
+		take(&spec.Containers[i])
+	}
+	for i := range spec.InitContainers {
+		if isSidecar(&spec.InitContainers[i]) {
+			take(&spec.InitContainers[i])
+		}
+	}
+	return list
+}
+
+func isSidecar(c *corev1.Container) bool {
+	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+}
