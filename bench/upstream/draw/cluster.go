@@ -48,14 +48,15 @@ type Cluster struct {
 	volumes   []*corev1.PersistentVolume
 	classes   []string
 	serial    int
-	tight     bool // most of each node is taken
+	ports     map[string]bool // that pods have, by node and number
+	tight     bool            // most of each node is taken
 	// imageBytes are the sizes of the images.
 	imageBytes [5]int64
 }
 
 // New draws a cluster. only names the features it may have, nil for all.
 func New(seed uint64, only []Feature) *Cluster {
-	c := &Cluster{r: rand.New(rand.NewPCG(seed, 0x5ea7)), has: map[Feature]bool{}}
+	c := &Cluster{r: rand.New(rand.NewPCG(seed, 0x5ea7)), has: map[Feature]bool{}, ports: map[string]bool{}}
 	share := pick(c, 10, 25, 25, 45)
 	for _, f := range Features() {
 		drawn := c.chance(share)

@@ -2,6 +2,7 @@ package draw
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -209,6 +210,7 @@ func (c *Cluster) bound(node string) {
 	if c.has[sched.DefaultPreemption] && c.chance(50) {
 		pod.Spec.Priority = ptr(pick[int32](c, -10, 0, 1, 2))
 	}
+	c.takePorts(pod)
 	Run(pod)
 	switch {
 	case c.chance(6):
@@ -225,6 +227,21 @@ func (c *Cluster) bound(node string) {
 	}
 	c.made = append(c.made, c.ephemeralClaims(pod)...)
 	c.made = append(c.made, pod)
+}
+
+// takePorts takes those host ports off a pod that another on its node has: no two pods
+// that run can share one.
+func (c *Cluster) takePorts(pod *corev1.Pod) {
+	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range list {
+			list[i].Ports = slices.DeleteFunc(list[i].Ports, func(p corev1.ContainerPort) bool {
+				key := fmt.Sprintf("%s %d", pod.Spec.NodeName, p.HostPort)
+				taken := c.ports[key]
+				c.ports[key] = true
+				return taken
+			})
+		}
+	}
 }
 
 // Run makes a pod one that runs. Each pod has a start of its own: kube-scheduler

@@ -187,20 +187,26 @@ func (c *Cluster) bind(pvc *corev1.PersistentVolumeClaim, pv *corev1.PersistentV
 	}
 }
 
+// capacities draws at most one for each class and zone: of several, kube-scheduler takes
+// the one that a map gives first.
 func (c *Cluster) capacities() {
-	for i := range c.between(1, 4) {
-		o := &storagev1.CSIStorageCapacity{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprintf("cap%d", i)},
-			StorageClassName: pick(c, "late", "late", "now")}
-		if c.chance(80) {
-			o.NodeTopology = &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelTopologyZone: pick(c, zoneA, zoneB, zoneC)}}
+	for _, class := range []string{"late", "now"} {
+		for i, zone := range []string{zoneA, zoneB, zoneC, ""} {
+			if !c.chance(50) {
+				continue
+			}
+			o := &storagev1.CSIStorageCapacity{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprintf("%s%d", class, i)}, StorageClassName: class}
+			if zone != "" {
+				o.NodeTopology = &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelTopologyZone: zone}}
+			}
+			if c.chance(85) {
+				o.Capacity = ptr(size(pick(c, 1, 5, 40)))
+			}
+			if c.chance(30) {
+				o.MaximumVolumeSize = ptr(size(pick(c, 2, 15)))
+			}
+			c.make(o)
 		}
-		if c.chance(85) {
-			o.Capacity = ptr(size(pick(c, 1, 5, 40)))
-		}
-		if c.chance(30) {
-			o.MaximumVolumeSize = ptr(size(pick(c, 2, 15)))
-		}
-		c.make(o)
 	}
 }
 

@@ -39,6 +39,7 @@ type Result struct {
 	Theirs      *reference.Finding
 	Ours        *sched.Explanation
 	Differences []Difference
+	decided     bool // as explained
 }
 
 // has says whether one of the differences is of a sort.
@@ -224,7 +225,8 @@ func (c *comparison) message() {
 		}
 		want = strings.Replace(want, reference.PreemptionMessage(t.Node, n(t)), reference.PreemptionMessage(o.Node, n(o)), 1)
 	}
-	if want != c.ours.Message {
-		c.differ("message", "", "", quote(want), quote(c.ours.Message))
+	// The text says what the table says; it is a difference of its own where the table is the same.
+	if want != c.ours.Message && len(c.out) == 0 {
+		c.differ("message", c.theirs.Plugin, "", quote(want), quote(c.ours.Message))
 	}
 }

@@ -102,7 +102,7 @@ func (p *pair) look(pod *corev1.Pod) (*Result, error) {
 func (p *pair) decide(pod *corev1.Pod, r *Result, err error) {
 	p.now = p.now.Add(step)
 	d := p.ours.Decide(p.now, pod)
-	if d.Node != r.Ours.Chosen {
+	if r.decided = d.Node == r.Ours.Chosen; !r.decided {
 		r.Differences = append(r.Differences, Difference{What: "decision", Theirs: r.Ours.Chosen + " (explained)", Ours: d.Node + " (decided)"})
 	}
 	for range handedOutMax {

@@ -11,7 +11,9 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"seatrial.dev/seatrial/bench/upstream/reference"
 	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/sched"
 )
 
 // linesPerReport is how many differences of one case are told.
@@ -26,7 +28,7 @@ func parseKey(s string) kinds.Key {
 }
 
 // report tells of a decision that differs, unless enough like it were told of.
-func (l *life) report(c *Case, r *Result) error {
+func (l *life) report(c *Case, r, again *Result) error {
 	l.sum.Differ++
 	fresh := false
 	seen := map[string]bool{}
@@ -41,7 +43,7 @@ func (l *life) report(c *Case, r *Result) error {
 	}
 	enough := l.FirstDifference || l.DifferencesMax > 0 && l.sum.Differ >= l.DifferencesMax
 	if fresh || enough {
-		if err := l.tell(c, r); err != nil {
+		if err := l.tell(c, r, again); err != nil {
 			return err
 		}
 	}
@@ -51,12 +53,8 @@ func (l *life) report(c *Case, r *Result) error {
 	return nil
 }
 
-func (l *life) tell(c *Case, r *Result) error {
+func (l *life) tell(c *Case, r, again *Result) error {
 	fmt.Fprintf(l.Out, "seed %d, decision %d, pod %s: %d differences\n", l.seed, l.count, c.Pod, len(r.Differences))
-	again, err := c.again()
-	if err != nil {
-		return err
-	}
 	sort := r.Differences[0].sort()
 	if again.has(sort) {
 		small, res, err := c.shrink(sort)
@@ -67,6 +65,8 @@ func (l *life) tell(c *Case, r *Result) error {
 		fmt.Fprintf(l.Out, "  made smaller, to %d objects:\n", len(c.Objects))
 	} else {
 		fmt.Fprintf(l.Out, "  not there when the same objects are seen for the first time: a fault of what is kept between decisions\n")
+		l.ownMind("upstream", again.Theirs, &r.Theirs.Explanation)
+		l.ownMind("ours", asFinding(again.Ours), r.Ours)
 	}
 	for i, d := range r.Differences {
 		if i == linesPerReport {
@@ -89,6 +89,24 @@ func (l *life) tell(c *Case, r *Result) error {
 	}
 	fmt.Fprintf(l.Out, "  objects: %s; again: go run . case %s\n", path, path)
 	return nil
+}
+
+// ownMind tells whether a scheduler says the same of a case when it is new.
+func (l *life) ownMind(who string, fresh *reference.Finding, grown *sched.Explanation) {
+	if d := compare(fresh, grown); len(d) > 0 {
+		fmt.Fprintf(l.Out, "  %s is not of its own mind, new (left) and grown (right): %s\n", who, d[0])
+	}
+}
+
+func asFinding(e *sched.Explanation) *reference.Finding {
+	f := &reference.Finding{Explanation: *e}
+	if e.Chosen != "" {
+		f.Best = []string{e.Chosen}
+	}
+	if e.Preemption != nil {
+		f.BestCandidates = []string{e.Preemption.Node}
+	}
+	return f
 }
 
 // podHeader begins the line of a case's file that names the pod.
@@ -145,7 +163,7 @@ func (c *Case) Look() (*Result, error) { return c.again() }
 // String is the summary as a few lines.
 func (s *Summary) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d decisions in %d clusters compared, %d differ, %.1f s\n", s.Decisions, s.Clusters, s.Differ, s.Elapsed.Seconds())
+	fmt.Fprintf(&b, "%d decisions in %d clusters compared, %d differ, %.1f s (in %d more upstream's memory misled it)\n", s.Decisions, s.Clusters, s.Differ, s.Elapsed.Seconds(), s.Stale)
 	fmt.Fprintf(&b, "  found a node: %d, victims: %d, nothing (by who refuses some node):", s.Placed, s.Preempted)
 	for _, k := range slices.Sorted(maps.Keys(s.Refused)) {
 		fmt.Fprintf(&b, " %s %d", k, s.Refused[k])

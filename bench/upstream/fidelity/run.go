@@ -35,6 +35,7 @@ type Summary struct {
 	Refused     map[string]int // decisions that found nothing, by the plugin that refuses a node
 	Differences map[string]int // decisions with a difference, by its sort
 	Differ      int            // decisions with any
+	Stale       int            // decisions where upstream, grown with the cluster, says other than when it is new
 	Elapsed     time.Duration
 }
 
@@ -169,7 +170,24 @@ func (l *life) decision(pod *corev1.Pod) error {
 	if len(r.Differences) == 0 {
 		return nil
 	}
-	return l.report(&Case{Objects: objects, Pod: kinds.KeyOf(pod)}, r)
+	c := &Case{Objects: objects, Pod: kinds.KeyOf(pod)}
+	again, err := c.again()
+	if err != nil {
+		return err
+	}
+	if len(compare(again.Theirs, &r.Theirs.Explanation)) > 0 {
+		// Upstream remembers what is no more: it is judged by what it says of the objects.
+		l.sum.Stale++
+		decided := r.Differences[len(r.Differences)-1]
+		r.Theirs, r.Differences = again.Theirs, compare(again.Theirs, r.Ours)
+		if !r.decided {
+			r.Differences = append(r.Differences, decided)
+		}
+	}
+	if len(r.Differences) == 0 {
+		return nil
+	}
+	return l.report(c, r, again)
 }
 
 var errNoController = errors.New("there is no volume controller")
