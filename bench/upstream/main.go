@@ -57,6 +57,7 @@ func fidelityCommand() *cobra.Command {
 	c.Flags().BoolVar(&o.FirstDifference, "first-difference", false, "stop at the first difference")
 	c.Flags().IntVar(&o.DifferencesMax, "differences", 0, "stop after so many decisions that differ; 0: never")
 	c.Flags().StringVar(&o.Dump, "dump", "", "write the cases that differ into this directory")
+	c.Flags().BoolVar(&o.Trace, "trace", false, "tell of all that happens in the clusters")
 	c.Flags().StringVar(&profile, "cpuprofile", "", "write a CPU profile to this file")
 	return c
 }

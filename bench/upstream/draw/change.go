@@ -97,3 +97,6 @@ func (c *Cluster) changedPod(p *corev1.Pod) (Change, bool) {
 	}
 	return Change{Object: p}, true
 }
+
+// Lingers says whether a pod that is deleted takes its time to go.
+func (c *Cluster) Lingers() bool { return c.chance(30) }

@@ -202,7 +202,7 @@ func (c *Cluster) capacities() {
 			if c.chance(85) {
 				o.Capacity = ptr(size(pick(c, 1, 5, 40)))
 			}
-			if c.chance(30) {
+			if o.Capacity != nil && c.chance(30) { // kube-scheduler's score panics on a largest size without a capacity
 				o.MaximumVolumeSize = ptr(size(pick(c, 2, 15)))
 			}
 			c.make(o)

@@ -1,8 +1,6 @@
 package fidelity
 
 import (
-	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -97,24 +95,13 @@ func (p *pair) look(pod *corev1.Pod) (*Result, error) {
 }
 
 // decide has our scheduler decide on a pod that next handed out, and adds to the
-// result what is then otherwise than it was explained. The pod's writes are answered
-// with err.
-func (p *pair) decide(pod *corev1.Pod, r *Result, err error) {
+// result what is then otherwise than it was explained.
+func (p *pair) decide(pod *corev1.Pod, r *Result) {
 	p.now = p.now.Add(step)
 	d := p.ours.Decide(p.now, pod)
 	if r.decided = d.Node == r.Ours.Chosen; !r.decided {
 		r.Differences = append(r.Differences, Difference{What: "decision", Theirs: r.Ours.Chosen + " (explained)", Ours: d.Node + " (decided)"})
 	}
-	for range handedOutMax {
-		writes := slices.Clone(p.ours.Take())
-		if len(writes) == 0 {
-			return
-		}
-		for _, w := range writes {
-			p.ours.Answered(p.now, w.ID, err)
-		}
-	}
-	panic(fmt.Sprintf("more than %d rounds of writes follow from one decision", handedOutMax))
 }
 
 // again looks at a case with a pair of its own.
@@ -135,7 +122,7 @@ func (c *Case) again() (*Result, error) {
 			break
 		}
 		if kinds.KeyOf(handed) == c.Pod {
-			p.decide(handed, r, nil)
+			p.decide(handed, r)
 			break
 		}
 	}

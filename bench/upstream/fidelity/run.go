@@ -4,12 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"seatrial.dev/seatrial/bench/upstream/draw"
+	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/cluster/store"
 )
 
 // Options are what a run looks at and how it tells.
@@ -21,6 +26,7 @@ type Options struct {
 	DifferencesMax  int            // stop after so many; 0 for no end
 	Dump            string         // directory for the cases that differ; "" for none
 	Out             io.Writer      // reports
+	Trace           bool           // tell of all that happens
 }
 
 // podsPerCluster is how many pods arrive in one cluster, at most.
@@ -96,13 +102,13 @@ func (r *run) cluster(seed uint64) (err error) {
 		}
 	}()
 	for _, o := range l.draw.Objects() {
-		if err := p.apply(l.world.put(o)); err != nil {
+		if err := l.apply(l.world.put(o)); err != nil {
 			return err
 		}
 	}
 	for range podsPerCluster {
 		for _, o := range l.draw.Pod() {
-			if err := p.apply(l.world.put(o)); err != nil {
+			if err := l.apply(l.world.put(o)); err != nil {
 				return err
 			}
 		}
@@ -116,6 +122,21 @@ func (r *run) cluster(seed uint64) (err error) {
 		}
 	}
 	return nil
+}
+
+// apply hands an event to both, and traces it.
+func (l *life) apply(e store.Event) error {
+	if l.Trace {
+		where, gone := "", ""
+		if pod, ok := e.Object.(*corev1.Pod); ok {
+			where = fmt.Sprintf(" on %q, phase %s, nominated to %q", pod.Spec.NodeName, pod.Status.Phase, pod.Status.NominatedNodeName)
+			if pod.DeletionTimestamp != nil {
+				gone = ", terminating"
+			}
+		}
+		fmt.Fprintf(l.Out, "  %v %v%s%s\n", e.Type, e.Ref, where, gone)
+	}
+	return l.pair.apply(e)
 }
 
 func (l *life) change(c draw.Change) error {
@@ -158,13 +179,11 @@ func (l *life) decision(pod *corev1.Pod) error {
 	}
 	objects := append([]kinds.Object(nil), l.world.objects...)
 	l.tally(r)
-	// A pod with claims binds them first, which takes a volume controller: its writes fail here.
-	var answer error
-	if withClaims(pod) {
-		answer = errNoController
+	if l.Trace {
+		fmt.Fprintf(l.Out, "  decision %d, pod %s: %q, victims on %v\n", l.count, kinds.KeyOf(pod), r.Ours.Chosen, r.Ours.Preemption)
 	}
-	l.decide(pod, r, answer)
-	if err := l.outcome(pod, r, answer); err != nil {
+	l.decide(pod, r)
+	if err := l.outcome(pod); err != nil {
 		return err
 	}
 	if len(r.Differences) == 0 {
@@ -220,36 +239,62 @@ func (l *life) tally(r *Result) {
 	}
 }
 
-// outcome makes the world follow a decision: the pod runs on its node, or the victims
-// go and the pod waits for their node, or the pod is taken away.
-func (l *life) outcome(pod *corev1.Pod, r *Result, failed error) error {
+// writesMax is how many rounds of writes may follow from one decision.
+const writesMax = 100
+
+// outcome makes the world follow a decision: what our scheduler wants written is
+// written, for both to see. A pod with claims binds them first, which takes a volume
+// controller: all its writes fail. A pod that comes to nothing is taken away.
+func (l *life) outcome(pod *corev1.Pod) error {
 	key := kinds.KeyOf(pod)
-	if node := r.Ours.Chosen; node != "" && failed == nil {
-		bound := kinds.Clone(pod)
-		bound.Spec.NodeName = node
-		draw.Run(bound)
-		return l.apply(l.world.put(bound))
-	}
-	p := r.Ours.Preemption
-	if p == nil || p.Node == "" || failed != nil || pod.Status.NominatedNodeName != "" {
-		return l.takeAway(key)
-	}
-	nominated := kinds.Clone(pod)
-	nominated.Status.NominatedNodeName = p.Node
-	if err := l.apply(l.world.put(nominated)); err != nil {
-		return err
-	}
-	for _, c := range p.Candidates {
-		if c.Node != p.Node {
-			continue
-		}
-		for _, v := range c.Victims {
-			if err := l.takeAway(parseKey(v)); err != nil {
-				return err
+	for range writesMax {
+		writes := slices.Clone(l.ours.Take())
+		if len(writes) == 0 {
+			if p := l.world.pod(key); p != nil && p.Spec.NodeName == "" && (p.Status.NominatedNodeName == "" || p.Status.NominatedNodeName == pod.Status.NominatedNodeName) {
+				return l.takeAway(key)
 			}
+			return nil
+		}
+		for _, w := range writes {
+			answer := errNoController
+			if !withClaims(pod) {
+				var err error
+				if answer, err = l.write(&w.Req); err != nil {
+					return err
+				}
+			}
+			l.ours.Answered(l.now, w.ID, answer)
 		}
 	}
-	return nil
+	return fmt.Errorf("more than %d rounds of writes follow from the decision on %s", writesMax, key)
+}
+
+// write carries out one write of our scheduler's: answer is what an API would say.
+func (l *life) write(q *api.Request) (answer, err error) {
+	if q.Verb == 0 {
+		return nil, nil
+	}
+	i := l.world.find(q.Ref)
+	if i < 0 {
+		return apierrors.NewNotFound(q.Ref.Kind.Info().GVR().GroupResource(), q.Ref.Name), nil
+	}
+	pod, ok := kinds.Clone(l.world.objects[i]).(*corev1.Pod)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("it writes %v, which is no pod", q)
+	case q.Verb == api.VerbDelete && (pod.DeletionTimestamp != nil || l.draw.Lingers()):
+		pod.DeletionTimestamp, pod.DeletionGracePeriodSeconds = &metav1.Time{Time: l.now}, new(int64)
+	case q.Verb == api.VerbDelete:
+		return nil, l.takeAway(q.Ref.Key)
+	case q.Verb == api.VerbUpdate && q.Subresource == "status":
+		pod.Status = q.Object.(*corev1.Pod).Status
+	case q.Subresource == "binding":
+		pod.Spec.NodeName = q.Node
+		draw.Run(pod)
+	default:
+		return nil, fmt.Errorf("it writes %v, which a scheduler has no business to", q)
+	}
+	return nil, l.apply(l.world.put(pod))
 }
 
 func (l *life) takeAway(key kinds.Key) error {
