@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-
-	"seatrial.dev/seatrial/sched/rounding"
 )
 
 // Decision says where a pod goes, or why nowhere.
@@ -80,6 +78,7 @@ type search struct {
 	volumes volumeAsk
 	hash    uint64 // of the pod's UID
 	binds   bool   // nodes have to be asked about more than themselves
+	ranking ranking
 }
 
 // searchFor brings what is kept up to date and prepares the search. A pod that is
@@ -210,20 +209,28 @@ func (x *search) first(nodes []int32) int32 {
 // feasible lists the nodes that can take the pod.
 func (x *search) feasible() []int32 {
 	list := x.s.scratch.feasible[:0]
-	if sh := x.class.shape; sh.names.narrows() && !x.p.samples() {
+	switch sh := x.class.shape; {
+	case x.p.samples():
+		list = x.sample(list)
+	case sh.names.narrows():
 		for _, name := range sh.names.names {
 			if i, ok := x.s.byName[name]; ok && x.columns.local[i] >= 0 && x.check(i) == accepted {
 				list = append(list, i)
 			}
 		}
-	} else if x.p.samples() {
-		list = x.sample(list)
-	} else {
+	case x.volumes.asks() || x.pod.Spec.NodeName != "" || x.s.nominated.matter(x.class):
 		for i, v := range x.columns.local {
 			if v >= 0 && x.check(int32(i)) == accepted {
 				list = append(list, int32(i))
 			}
 		}
+	default:
+		for i, v := range x.columns.local {
+			if v >= 0 {
+				list = append(list, int32(i))
+			}
+		}
+		list = x.keepGood(list)
 	}
 	x.s.scratch.feasible = list
 	return list
@@ -234,11 +241,11 @@ func (x *search) best(feasible []int32) (best int32, top int64) {
 	if len(feasible) == 1 {
 		return feasible[0], 0 // kube-scheduler scores nothing then
 	}
-	r := x.rank(feasible)
+	totals := x.rank(feasible).totals(feasible)
 	best, top = -1, -1
 	topHash := uint64(0)
 	for k, i := range feasible {
-		score := r.total(k, i)
+		score := totals[k]
 		if score < top {
 			continue
 		}
@@ -248,123 +255,6 @@ func (x *search) best(feasible []int32) (best int32, top int64) {
 		}
 	}
 	return best, top
-}
-
-// ranking is what the scores that are scaled by the best node need to know, and their
-// raw values by the place of the node in the list.
-type ranking struct {
-	x                                                *search
-	worstTaint, topTerms                             int64
-	spread, pull                                     []int64 // raw; nil where the plugin has nothing to say
-	spreadLow, spreadTop                             int64
-	pullLow, pullTop                                 int64
-	volumes                                          []int64
-	wTaint, wTerms, wImage, wSpread, wPull, wVolumes int64
-	terms                                            bool
-}
-
-func (x *search) rank(feasible []int32) *ranking {
-	r := &ranking{x: x, wTaint: x.p.weights[TaintToleration], wTerms: x.p.weights[NodeAffinity], wImage: x.p.weights[ImageLocality],
-		wSpread: x.p.weights[PodTopologySpread], wPull: x.p.weights[InterPodAffinity], wVolumes: x.p.weights[VolumeBinding]}
-	r.terms = len(x.class.shape.soft)+len(x.p.addedSoft) > 0
-	for _, i := range feasible {
-		r.worstTaint = max(r.worstTaint, int64(x.columns.avoid[i]))
-		r.topTerms = max(r.topTerms, int64(x.columns.prefer[i]))
-	}
-	if len(x.wants.soft) > 0 && r.wSpread != 0 {
-		r.rankSpread(feasible)
-	}
-	if x.wants.pulling() && r.wPull != 0 {
-		r.rankPull(feasible)
-	}
-	if x.volumes.scores(x.p) {
-		r.volumes = x.volumes.scoresOf(x.s, x.p, feasible)
-	}
-	return r
-}
-
-// ignored marks a node that the rules of spread do not score.
-const ignored = int64(-1)
-
-func (r *ranking) rankSpread(feasible []int32) {
-	x := r.x
-	weights := x.s.spreadWeights(x.wants, feasible, x.s.scratch.weights)
-	x.s.scratch.weights = weights
-	list := slices.Grow(x.s.scratch.spread[:0], len(feasible))
-	r.spreadLow = 1<<63 - 1
-	for _, i := range feasible {
-		raw := ignored
-		if x.wants.bears(i) {
-			raw = x.wants.spreadRaw(weights, i)
-			r.spreadLow, r.spreadTop = min(r.spreadLow, raw), max(r.spreadTop, raw)
-		}
-		list = append(list, raw)
-	}
-	r.spread, x.s.scratch.spread = list, list
-}
-
-func (r *ranking) rankPull(feasible []int32) {
-	x := r.x
-	list := slices.Grow(x.s.scratch.pull[:0], len(feasible))
-	for k, i := range feasible {
-		raw := x.wants.pullRaw(i)
-		if k == 0 {
-			r.pullLow, r.pullTop = raw, raw
-		}
-		r.pullLow, r.pullTop = min(r.pullLow, raw), max(r.pullTop, raw)
-		list = append(list, raw)
-	}
-	r.pull, x.s.scratch.pull = list, list
-}
-
-// total is the weighted sum of all scores of the k-th node of the list, node i.
-func (r *ranking) total(k int, i int32) int64 {
-	c := r.x.columns
-	sum := int64(c.local[i]) + r.wTaint*r.taint(i)
-	if r.terms {
-		sum += r.wTerms * r.affinity(i)
-	}
-	if c.anyImage {
-		sum += r.wImage * c.images[i]
-	}
-	if r.spread != nil {
-		sum += r.wSpread * r.spreadScore(k)
-	}
-	if r.pull != nil {
-		sum += r.wPull * rounding.Scaled(r.pull[k], r.pullLow, r.pullTop)
-	}
-	if r.volumes != nil {
-		sum += r.wVolumes * r.volumes[k]
-	}
-	for _, b := range r.x.p.policies {
-		sum += b.weight * b.score(r.x, i)
-	}
-	return sum
-}
-
-func (r *ranking) taint(i int32) int64 {
-	if r.worstTaint == 0 {
-		return scoreMax
-	}
-	return scoreMax - scoreMax*int64(r.x.columns.avoid[i])/r.worstTaint
-}
-
-func (r *ranking) affinity(i int32) int64 {
-	if r.topTerms == 0 {
-		return 0
-	}
-	return scoreMax * int64(r.x.columns.prefer[i]) / r.topTerms
-}
-
-func (r *ranking) spreadScore(k int) int64 {
-	switch raw := r.spread[k]; {
-	case raw == ignored:
-		return 0
-	case r.spreadTop == 0:
-		return scoreMax
-	default:
-		return scoreMax * (r.spreadTop + r.spreadLow - raw) / r.spreadTop
-	}
 }
 
 // explainFailure counts why no node can take the pod.

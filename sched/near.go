@@ -2,6 +2,7 @@ package sched
 
 import (
 	"math"
+	"slices"
 
 	"seatrial.dev/seatrial/sched/rounding"
 )
@@ -76,26 +77,6 @@ func (w *wants) isNear(i int32) bool {
 	return found || nowhere && w.nearSelf
 }
 
-// spreadRaw is what PodTopologySpread counts against a node before it is scaled: the
-// pods of its domains, each weighted by the logarithm of the number of domains. It
-// is kube-scheduler's calculation, in its steps.
-func (w *wants) spreadRaw(weights []rounding.Weight, i int32) int64 {
-	var sum rounding.Sum
-	for k := range w.soft {
-		r := &w.soft[k]
-		d := r.sum.topo.domain[i]
-		if d < 0 {
-			continue
-		}
-		n := r.sum.at(d)
-		if r.byHost {
-			n = r.sum.tally.byNode[i]
-		}
-		sum = sum.Add(int64(n), weights[k], int64(r.maxSkew-1))
-	}
-	return sum.Int()
-}
-
 // bears says whether a node counts for the soft rules: it bears all their labels, or
 // the rules are the system's own.
 func (w *wants) bears(i int32) bool {
@@ -111,48 +92,116 @@ func (w *wants) bears(i int32) bool {
 }
 
 // spreadWeights works out each soft rule's weight from the nodes that could take the
-// pod: ln(2 + their number of domains).
+// pod: by their number of domains, or for rules by host, by their number. Nodes that
+// do not bear the labels are left out.
 func (s *Snapshot) spreadWeights(w *wants, feasible []int32, room []rounding.Weight) []rounding.Weight {
 	room = room[:0]
-	bearing := 0
-	for _, i := range feasible {
-		if w.bears(i) {
-			bearing++
-		}
-	}
+	bearing := w.bearing(feasible)
 	for k := range w.soft {
-		size := bearing
+		size := len(bearing)
 		if !w.soft[k].byHost {
-			size = s.domains(w, w.soft[k].sum.topo, feasible)
+			size = s.domains(w.soft[k].sum.topo, bearing)
 		}
 		room = append(room, rounding.WeightOf(size))
 	}
 	return room
 }
 
-// domains counts the domains of the nodes that could take the pod; nodes without the
-// label are one more.
-func (s *Snapshot) domains(w *wants, t *topology, feasible []int32) int {
+// bearing is those of the nodes that count for the soft rules: the list itself, where
+// all do.
+func (w *wants) bearing(feasible []int32) []int32 {
+	if !w.complete {
+		return feasible
+	}
+	for k, i := range feasible {
+		if w.bears(i) {
+			continue
+		}
+		list := slices.Clone(feasible[:k])
+		for _, i := range feasible[k:] {
+			if w.bears(i) {
+				list = append(list, i)
+			}
+		}
+		return list
+	}
+	return feasible
+}
+
+// domains counts the domains of nodes; those without the label are one more.
+func (s *Snapshot) domains(t *topology, nodes []int32) int {
+	if len(nodes) == s.count {
+		n := t.present
+		if t.labelled < s.count {
+			n++
+		}
+		return n
+	}
 	s.scratch.mark(len(t.nodes) + 1)
 	n := 0
-	for _, i := range feasible {
-		if w.bears(i) && s.scratch.first(int(t.domain[i])+1) {
+	for _, i := range nodes {
+		if s.scratch.first(int(t.domain[i]) + 1) {
 			n++
 		}
 	}
 	return n
 }
 
-// pullRaw is the sum of the weights of the pods near a node.
-func (w *wants) pullRaw(i int32) int64 {
-	var sum int64
-	for k := range w.pulls {
-		p := &w.pulls[k]
-		if d := p.sum.topo.domain[i]; d >= 0 {
-			sum += p.weight * int64(p.sum.at(d))
+// keepGood keeps of a list the nodes that the filters that look at other pods let
+// pass, rule by rule.
+func (x *search) keepGood(list []int32) []int32 {
+	w := x.wants
+	if x.p.spreadFilter {
+		for k := range w.hard {
+			r := &w.hard[k]
+			list = r.sum.keep(list, r.maxSkew+x.lows[k]-r.self, false)
 		}
 	}
-	return sum
+	if !x.p.affineFilter {
+		return list
+	}
+	if len(w.near) > 0 {
+		kept := list[:0]
+		for _, i := range list {
+			if w.isNear(i) {
+				kept = append(kept, i)
+			}
+		}
+		list = kept
+	}
+	for _, sum := range w.apart {
+		list = sum.keep(list, 0, true)
+	}
+	for _, sum := range w.kept {
+		if sum.nonzero > 0 {
+			list = sum.keep(list, 0, true)
+		}
+	}
+	return list
+}
+
+// keep keeps the nodes whose domain has at most so many; bare says whether those
+// without the label stay.
+func (x *sum) keep(list []int32, most int32, bare bool) []int32 {
+	kept := list[:0]
+	domain, counts := x.topo.domain, x.byDomain
+	for _, i := range list {
+		d := domain[i]
+		if d < 0 {
+			if bare {
+				kept = append(kept, i)
+			}
+			continue
+		}
+		n := int32(0)
+		if int(d) < len(counts) {
+			n = counts[d]
+		}
+		if n <= most {
+			kept = append(kept, i)
+		}
+	}
+	return kept
 }
 
 // scratch is room that decisions reuse.
@@ -162,8 +211,10 @@ type scratch struct {
 	feasible []int32
 	lows     []int32
 	weights  []rounding.Weight
+	sums     []rounding.Sum
 	spread   []int64
 	pull     []int64
+	totals   []int64
 }
 
 // mark starts a round of first with numbers below n.

@@ -250,7 +250,12 @@ func (q *Queue) enter(w *waiting, s state, gated bool) {
 		q.failed.Set(w)
 	case isParked:
 		q.parked.Set(w)
-		if w.group != nil {
+		if g := w.group; g != nil {
+			if same := q.groups[g.key]; same != nil {
+				w.group = same
+			} else {
+				q.groups[g.key] = g // it went when the last of it left, to come back at once
+			}
 			w.group.pods[w.key] = w
 		}
 	}

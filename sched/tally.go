@@ -18,6 +18,9 @@ type topology struct {
 	domain []int32 // by node: the number of its value, -1 for none
 	values map[string]int32
 	nodes  []int32 // how many nodes each domain has
+
+	present  int // domains that have a node
+	labelled int // nodes in a domain
 }
 
 // tally counts residents by node: those that some selector means, or those whose own
@@ -76,9 +79,7 @@ func (s *Snapshot) topologyOf(key string) *topology {
 	s.topologies[key] = t
 	for i, n := range s.nodes {
 		t.domain[i] = t.number(n)
-		if t.domain[i] >= 0 {
-			t.nodes[t.domain[i]]++
-		}
+		t.count(t.domain[i], +1)
 	}
 	return t
 }
@@ -100,6 +101,21 @@ func (t *topology) number(n *corev1.Node) int32 {
 		t.nodes = append(t.nodes, 0)
 	}
 	return d
+}
+
+// count counts a node of a domain, or no longer; -1 is no domain.
+func (t *topology) count(d, sign int32) {
+	if d < 0 {
+		return
+	}
+	was := t.nodes[d]
+	t.nodes[d] += sign
+	t.labelled += int(sign)
+	if was == 0 {
+		t.present++
+	} else if t.nodes[d] == 0 {
+		t.present--
+	}
 }
 
 // tallyOf finds or makes a tally.
@@ -231,13 +247,9 @@ func (s *Snapshot) relabel(i int32, old, n *corev1.Node) {
 	}
 	s.eachSum(func(x *sum) { x.enter(i, -1) })
 	for _, t := range s.topologies { //det:ok each has its own numbers
-		if d := t.domain[i]; d >= 0 {
-			t.nodes[d]--
-		}
+		t.count(t.domain[i], -1)
 		t.domain[i] = t.number(n)
-		if d := t.domain[i]; d >= 0 {
-			t.nodes[d]++
-		}
+		t.count(t.domain[i], +1)
 	}
 	for _, set := range s.tallies.sets { //det:ok each is by itself
 		set.in[i] = n != nil && set.holds(n)

@@ -38,7 +38,7 @@ type Cluster interface {
 type Progress struct {
 	Pods     []PodChange
 	Attempts []Attempt // of the scheduler; may be left out
-	Idle     bool      // there was nothing to do
+	Idle     bool      // the scheduler had nothing to do, as far as the cluster knows
 }
 
 // PodChange is one change of a pod, as a watch tells it.

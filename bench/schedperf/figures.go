@@ -52,7 +52,7 @@ type Result struct {
 }
 
 // samplesMax is the number of parts that a phase is cut in; a part is no shorter than
-// sampleMin and no longer than sampleMax, upstream's own.
+// sampleMin, unless the phase is, and no longer than sampleMax, upstream's own.
 const (
 	samplesMax = 50
 	sampleMin  = time.Millisecond
@@ -115,7 +115,7 @@ func (p *phase) result(c Cluster) Result {
 // without a pod has the rate of the part that ends it, spread over both, as upstream
 // does it.
 func (p *phase) samples(took time.Duration) []float64 {
-	part := min(max(took/samplesMax, sampleMin), sampleMax)
+	part := min(max(took/samplesMax, sampleMin), sampleMax, took)
 	var rates []float64
 	i, empty := 0, 0
 	for end := part; end <= took; end += part {

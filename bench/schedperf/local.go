@@ -294,7 +294,9 @@ func (l *Local) flush() error {
 					}
 				}
 			}
-			l.sched.Answered(l.Now(), w.ID, err)
+			if w.ID != 0 { // a note alone has none
+				l.sched.Answered(l.Now(), w.ID, err)
+			}
 			if err := l.drain(); err != nil {
 				return err
 			}

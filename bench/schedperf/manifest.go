@@ -44,7 +44,7 @@ func (r *reader) load(field, path string, expand bool) *manifest {
 	if err != nil {
 		var in *kinds.InputError
 		errors.As(err, &in)
-		r.fail(field, path, "%s %s; the path is relative to the folder of %s", full, in.Problem, r.file)
+		r.fail(field, path, "%s: %s; the path is relative to the folder of %s", full, in.Problem, r.file)
 		return nil
 	}
 	m := &manifest{path: full, text: string(data)}
@@ -88,11 +88,22 @@ func (m *manifest) object(params map[string]any, index, count int) (kinds.Object
 	env := make(map[string]any, len(params)+2)
 	maps.Copy(env, params)
 	env["Index"], env["Count"] = index, count
-	var b strings.Builder
+	var b limited
 	if err := m.tmpl.Execute(&b, env); err != nil {
 		return nil, templateError(m.path, err)
 	}
-	return decodeOne(m.path, []byte(b.String()))
+	return decodeOne(m.path, b.text)
+}
+
+// limited is what a template has written, up to the size of a file.
+type limited struct{ text []byte }
+
+func (l *limited) Write(p []byte) (int, error) {
+	if len(l.text)+len(p) > fileBytesMax {
+		return 0, fmt.Errorf("it makes more than %d bytes, the most that is read", fileBytesMax)
+	}
+	l.text = append(l.text, p...)
+	return len(p), nil
 }
 
 func decodeOne(path string, text []byte) (kinds.Object, error) {

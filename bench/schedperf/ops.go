@@ -262,6 +262,7 @@ func (o *updateObjects) run(x *run) error {
 		}
 		obj.SetNamespace(o.Namespace)
 		status := kinds.Clone(obj)
+		kinds.Default(status) // a node's allocatable, as an API server reads it
 		r := api.Update(obj)
 		if len(o.Subresources) > 0 {
 			r.Subresource = o.Subresources[0]
@@ -366,6 +367,9 @@ func (o *churn) turn(x *run, m *manifest, slot *kinds.Ref) error {
 		obj.SetNamespace(o.namespace)
 	}
 	live, err := x.c.Do(api.Create(obj))
+	if apierrors.IsAlreadyExists(err) {
+		return nil // a template with a name makes one object, as upstream has it
+	}
 	if err != nil {
 		return fmt.Errorf("churn with %s: %w", m.path, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"math"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -61,13 +63,13 @@ func Read(path string) (*Suite, error) {
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, &kinds.InputError{File: path, Problem: "cannot be read: " + reason(err)}
+		return nil, &kinds.InputError{File: path, Problem: reason(err)}
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, fileBytesMax+1))
 	switch {
 	case err != nil:
-		return nil, &kinds.InputError{File: path, Problem: "cannot be read: " + reason(err)}
+		return nil, &kinds.InputError{File: path, Problem: reason(err)}
 	case len(data) > fileBytesMax:
 		return nil, &kinds.InputError{File: path, Problem: fmt.Sprintf("has more than %d bytes, the most that is read", fileBytesMax)}
 	}
@@ -76,11 +78,16 @@ func readFile(path string) ([]byte, error) {
 
 // reason is a system error without the path, which stands before it already.
 func reason(err error) string {
-	var p *os.PathError
-	if errors.As(err, &p) {
-		return p.Err.Error()
+	var p *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "there is no such file"
+	case errors.Is(err, syscall.EISDIR):
+		return "is a folder"
+	case errors.As(err, &p):
+		return "cannot be read: " + p.Err.Error()
 	}
-	return err.Error()
+	return "cannot be read: " + err.Error()
 }
 
 // reader gathers a suite and what is wrong with its file.
@@ -88,7 +95,6 @@ type reader struct {
 	file      string
 	root      *yaml.Node
 	errs      []*kinds.InputError
-	warnings  []*kinds.InputError
 	seen      map[kinds.InputError]bool
 	manifests map[string]*manifest
 }
@@ -116,9 +122,6 @@ func readSuite(path string, data []byte) (*Suite, error) {
 	}
 	if err := kinds.JoinInputErrors(r.errs); err != nil {
 		return nil, err
-	}
-	for _, w := range r.warnings {
-		s.Warnings = append(s.Warnings, w.Error())
 	}
 	return s, nil
 }
@@ -262,7 +265,7 @@ func (r *reader) workload(c *testCase, w *workload, ops []operation, at, wat str
 	if c.SchedulerConfigPath != "" {
 		out.SchedulerConfig = r.beside(c.SchedulerConfigPath)
 		if _, err := os.Stat(out.SchedulerConfig); err != nil {
-			r.fail(at+".schedulerConfigPath", c.SchedulerConfigPath, "%s cannot be read: %s", out.SchedulerConfig, reason(err))
+			r.fail(at+".schedulerConfigPath", c.SchedulerConfigPath, "%s: %s", out.SchedulerConfig, reason(err))
 		}
 	}
 	res := &resolver{reader: r, name: out.Name, params: w.Params, used: map[string]bool{}, pods: c.DefaultPodTemplatePath, podsAt: at + ".defaultPodTemplatePath", into: out}
@@ -277,8 +280,9 @@ func (r *reader) workload(c *testCase, w *workload, ops []operation, at, wat str
 	}
 	for _, name := range sortedKeys(w.Params) {
 		if field := wat + ".params." + name; !res.used[name] {
-			r.warnings = append(r.warnings, &kinds.InputError{File: r.file, Line: kinds.FindLine(r.root, field), Field: field, Value: name,
-				Problem: "no operation uses the parameter; take it out, or name it in one as $" + name})
+			w := &kinds.InputError{File: r.file, Line: kinds.FindLine(r.root, field), Field: field, Value: name,
+				Problem: "no operation uses the parameter; take it out, or name it in one as $" + name}
+			out.Warnings = append(out.Warnings, w.Error())
 		}
 	}
 	return out

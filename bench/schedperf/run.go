@@ -103,8 +103,12 @@ func (x *run) pump(until time.Time) (idle bool, err error) {
 	if err := x.ctx.Err(); err != nil {
 		return false, err
 	}
-	if err := x.fire(); err != nil {
+	fired, err := x.fire()
+	if err != nil {
 		return false, err
+	}
+	if fired { // it may be what the caller waits for
+		until = x.c.Now()
 	}
 	for _, t := range x.timers {
 		if t.at.Before(until) {
@@ -125,9 +129,9 @@ func (x *run) pump(until time.Time) (idle bool, err error) {
 	return p.Idle, nil
 }
 
-// fire calls the timers that are due. One that is late by several intervals is called
-// once, as a ticker drops what nobody took.
-func (x *run) fire() error {
+// fire calls the timers that are due, and says whether there was one. One that is late
+// by several intervals is called once, as a ticker drops what nobody took.
+func (x *run) fire() (fired bool, err error) {
 	now := x.c.Now()
 	for _, t := range slices.Clone(x.timers) {
 		if t.at.After(now) {
@@ -135,8 +139,9 @@ func (x *run) fire() error {
 		}
 		done, err := t.fire()
 		if err != nil {
-			return err
+			return true, err
 		}
+		fired = true
 		if done {
 			x.timers = slices.DeleteFunc(x.timers, func(o *timer) bool { return o == t })
 			continue
@@ -144,7 +149,7 @@ func (x *run) fire() error {
 		late := now.Sub(t.at)
 		t.at = t.at.Add(late.Truncate(t.every) + t.every)
 	}
-	return nil
+	return fired, nil
 }
 
 func (x *run) change(c *PodChange) {

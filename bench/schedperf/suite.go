@@ -15,7 +15,6 @@ import (
 type Suite struct {
 	File      string
 	Workloads []*Workload // in the order of the file
-	Warnings  []string    // of what is odd but no mistake
 }
 
 // Workload is one test case with one set of parameters.
@@ -31,7 +30,8 @@ type Workload struct {
 	SchedulerConfig string // path of a KubeSchedulerConfiguration; empty for the default
 	// Missing says what the workload needs and Seatrial has not, each with its place in
 	// a file. Such a workload cannot be run.
-	Missing []string
+	Missing  []string
+	Warnings []string // of what is odd but no mistake
 
 	ops []operation
 }

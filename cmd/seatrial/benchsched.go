@@ -53,12 +53,14 @@ func benchSched(ctx context.Context, config, run, jsonFile string) error {
 	if err != nil {
 		return status{exitInput, err}
 	}
-	for _, w := range suite.Warnings {
-		fmt.Fprintln(os.Stderr, "warning:", w)
-	}
 	list := suite.Match(re)
 	if len(list) == 0 {
 		return status{exitInput, fmt.Errorf("no workload of %s matches --run %q; the first of %d is %s", config, run, len(suite.Workloads), suite.Workloads[0].Name)}
+	}
+	for _, w := range list {
+		for _, warning := range w.Warnings {
+			fmt.Fprintln(os.Stderr, "warning:", warning)
+		}
 	}
 	results, err := schedperf.Measure(ctx, os.Stdout, list, schedperf.StartLocal, schedProgress())
 	if jsonFile != "" {

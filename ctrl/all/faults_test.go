@@ -52,6 +52,19 @@ spec:
   template:
     metadata: {labels: {app: db}}
     spec: {containers: [{name: c, image: "pg:0"}]}
+  volumeClaimTemplates:
+  - metadata: {name: data}
+    spec: {accessModes: [ReadWriteOnce], storageClassName: fast, resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: fast}
+provisioner: csi.example.com
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: by-hand}
+spec: {storageClassName: fast, capacity: {storage: 2Gi}, accessModes: [ReadWriteOnce], nfs: {server: s, path: /}}
 ---
 apiVersion: apps/v1
 kind: DaemonSet
@@ -81,7 +94,9 @@ kind: Node
 metadata: {name: n2}
 `
 
-func controllers() []ctrl.Controller { return all.New(all.Config{PodCIDR: "10.244.0.0/16", Provisions: true}) }
+func controllers() []ctrl.Controller {
+	return all.New(all.Config{PodCIDR: "10.244.0.0/16", Provisions: true})
+}
 
 // Writes fail at random, controllers crash between any two writes, templates and
 // sizes change in the middle of it. No rollout ever has more pods than it may, and
@@ -201,7 +216,32 @@ func judge(t *rapid.T, w *ctrltest.World) {
 	if !slices.Equal(ready, inSlices) || !slices.Equal(ready, endpoints) {
 		t.Fatalf("ready %v, in slices %v, in endpoints %v", ready, inSlices, endpoints)
 	}
+	judgeVolumes(t, w)
 	resting(t, w)
+}
+
+// judgeVolumes: each claim has a volume of its own, and no volume is left over but one
+// made by hand, or made for a claim that found that.
+func judgeVolumes(t *rapid.T, w *ctrltest.World) {
+	owners := map[string]string{}
+	for c := range view.All[*corev1.PersistentVolumeClaim](w.View, kinds.PersistentVolumeClaim) {
+		if c.Status.Phase != corev1.ClaimBound {
+			t.Fatalf("claim %s: %+v", c.Name, c.Status)
+		}
+		owners[c.Spec.VolumeName] = string(c.UID)
+	}
+	for pv := range view.All[*corev1.PersistentVolume](w.View, kinds.PersistentVolume) {
+		switch owner := owners[pv.Name]; {
+		case owner == "" && (pv.Name != "by-hand" || pv.Status.Phase != corev1.VolumeAvailable):
+			t.Fatalf("volume %s is left over: %+v", pv.Name, pv.Status)
+		case owner != "" && (string(pv.Spec.ClaimRef.UID) != owner || pv.Status.Phase != corev1.VolumeBound):
+			t.Fatalf("volume %s of claim %s: %+v %+v", pv.Name, owner, pv.Spec.ClaimRef, pv.Status)
+		}
+		delete(owners, pv.Name)
+	}
+	if len(owners) > 0 {
+		t.Fatalf("claims without a volume: %v", owners)
+	}
 }
 
 // resting checks that no controller wants to write anything, whatever it is asked.
@@ -233,6 +273,8 @@ func keyOf(c ctrl.Controller, k kinds.Kind) bool {
 		"endpoint-controller": {kinds.Service}, "endpointslice-controller": {kinds.Service},
 		"garbage-collector-controller":     {kinds.Pod, kinds.ReplicaSet, kinds.EndpointSlice, kinds.ControllerRevision},
 		"pod-garbage-collector-controller": {kinds.Pod, kinds.Node},
+		"persistentvolume-controller":      {kinds.PersistentVolumeClaim, kinds.PersistentVolume},
+		"external-provisioner":             {kinds.PersistentVolumeClaim, kinds.PersistentVolume},
 	}[c.Name()]
 	return slices.Contains(keys, k)
 }

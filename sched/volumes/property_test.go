@@ -38,19 +38,24 @@ func storage(gib int64) corev1.ResourceList {
 }
 
 var (
-	someClaims  = []string{"c0", "c1", "c2", "c3"}
-	someVolumes = []string{"v0", "v1", "v2", "v3", "v4"}
-	someClasses = []string{"", "later", "local", "now"}
-	someNodes   = []string{"n0", "n1", "n2"}
-	someModes   = [][]corev1.PersistentVolumeAccessMode{{corev1.ReadWriteOnce}, {corev1.ReadWriteOncePod}, {corev1.ReadWriteOnce, corev1.ReadWriteMany}}
+	someClaims        = []string{"c0", "c1", "c2", "c3"}
+	someVolumes       = []string{"v0", "v1", "v2", "v3", "v4"}
+	someClasses       = []string{"", "later", "local", "now"}
+	zoneLabelsOfTests = []string{corev1.LabelTopologyZone, corev1.LabelFailureDomainBetaZone, corev1.LabelFailureDomainBetaRegion}
+
+	someNodes = []string{"n0", "n1", "n2"}
+	someModes = [][]corev1.PersistentVolumeAccessMode{{corev1.ReadWriteOnce}, {corev1.ReadWriteOncePod}, {corev1.ReadWriteOnce, corev1.ReadWriteMany}}
 )
 
 func drawAffinity(t *rapid.T) *corev1.VolumeNodeAffinity {
 	term := func() corev1.NodeSelectorTerm {
-		return corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{
+		r := corev1.NodeSelectorRequirement{
 			Key:      one(t, "key", "zone", "host"),
-			Operator: one(t, "operator", corev1.NodeSelectorOpIn, corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn, corev1.NodeSelectorOpExists),
-			Values:   one(t, "values", []string{"z0"}, []string{"z0", "z1"}, []string{"n1"}, []string{"n0", "n2"})}}}
+			Operator: one(t, "operator", corev1.NodeSelectorOpIn, corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn, corev1.NodeSelectorOpExists)}
+		if r.Operator != corev1.NodeSelectorOpExists {
+			r.Values = one(t, "values", []string{"z0"}, []string{"z0", "z1"}, []string{"n1"}, []string{"n0", "n2"})
+		}
+		return corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{r}}
 	}
 	switch rapid.IntRange(0, 3).Draw(t, "terms") {
 	case 1:
@@ -67,6 +72,14 @@ func drawClaim(t *rapid.T) kinds.Object {
 	c.Spec = corev1.PersistentVolumeClaimSpec{AccessModes: one(t, "modes", someModes...), StorageClassName: new(string),
 		Resources: corev1.VolumeResourceRequirements{Requests: storage(rapid.Int64Range(1, 4).Draw(t, "size"))}}
 	*c.Spec.StorageClassName = one(t, "class", someClasses...)
+	if rapid.IntRange(0, 5).Draw(t, "selects") == 0 {
+		c.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"kind": "fast"}}
+	}
+	if rapid.IntRange(0, 5).Draw(t, "ephemeral") == 0 {
+		c.Name = "p1000-e"
+		c.OwnerReferences = []metav1.OwnerReference{{Kind: "Pod", Name: "p1000", UID: one(t, "owner", types.UID("uid-p1000"), "other"), Controller: new(bool)}}
+		*c.OwnerReferences[0].Controller = true
+	}
 	if rapid.Bool().Draw(t, "bound") {
 		c.Spec.VolumeName = one(t, "volume", someVolumes...)
 		c.Annotations = map[string]string{bindCompleted: "yes"}
@@ -88,11 +101,19 @@ func drawVolume(t *rapid.T) kinds.Object {
 	switch rapid.IntRange(0, 3).Draw(t, "source") {
 	case 0:
 		v.Spec.CSI = &corev1.CSIPersistentVolumeSource{Driver: "d", VolumeHandle: v.Name}
+	case 2:
+		v.Spec.GCEPersistentDisk = &corev1.GCEPersistentDiskVolumeSource{PDName: v.Name}
 	case 1:
 		v.Spec.AWSElasticBlockStore = &corev1.AWSElasticBlockStoreVolumeSource{VolumeID: v.Name}
 	}
 	if rapid.IntRange(0, 3).Draw(t, "labelled") == 0 {
-		v.Labels = map[string]string{corev1.LabelTopologyZone: one(t, "zone", "z0", "z1", "z0__z1")}
+		v.Labels = map[string]string{one(t, "label", zoneLabelsOfTests...): one(t, "zone", "z0", "z1", "z0__z1", "r-1-a__r-1-b", "z0__")}
+	}
+	if rapid.IntRange(0, 2).Draw(t, "fast") == 0 {
+		metav1.SetMetaDataLabel(&v.ObjectMeta, "kind", "fast")
+	}
+	if mode := corev1.PersistentVolumeBlock; rapid.IntRange(0, 5).Draw(t, "block") == 0 {
+		v.Spec.VolumeMode = &mode
 	}
 	return v
 }
@@ -109,13 +130,16 @@ func drawOther(t *rapid.T) kinds.Object {
 			mode = m
 		}
 		c.VolumeBindingMode = &mode
+		if rapid.IntRange(0, 3).Draw(t, "allowed") == 0 {
+			c.AllowedTopologies = []corev1.TopologySelectorTerm{{MatchLabelExpressions: []corev1.TopologySelectorLabelRequirement{{Key: "zone", Values: one(t, "zones", []string{"z0"}, []string{"z1", "z2"})}}}}
+		}
 		return c
 	case 1:
 		n := &storagev1.CSINode{ObjectMeta: meta(one(t, "node", someNodes...))}
 		count := rapid.Int32Range(0, 3).Draw(t, "limit")
 		n.Spec.Drivers = []storagev1.CSINodeDriver{{Name: one(t, "driver", "d", driverOf(pluginEBS)), Allocatable: &storagev1.VolumeNodeResources{Count: &count}}}
 		if rapid.Bool().Draw(t, "migrated") {
-			n.Annotations = map[string]string{corev1.MigratedPluginsAnnotationKey: pluginEBS}
+			n.Annotations = map[string]string{corev1.MigratedPluginsAnnotationKey: pluginEBS + "," + pluginGCE}
 		}
 		return n
 	case 2:
@@ -149,6 +173,8 @@ func drawPod(t *rapid.T, i int) *corev1.Pod {
 			v.AWSElasticBlockStore = &corev1.AWSElasticBlockStoreVolumeSource{VolumeID: one(t, "disk", "v0", "v1")}
 		case 1:
 			v.GCEPersistentDisk = &corev1.GCEPersistentDiskVolumeSource{PDName: one(t, "disk", "x", "y"), ReadOnly: rapid.Bool().Draw(t, "reads")}
+		case 2:
+			v.Name, v.Ephemeral = "e", &corev1.EphemeralVolumeSource{VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{}}
 		default:
 			v.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{ClaimName: one(t, "claim", someClaims...)}
 		}
@@ -205,7 +231,7 @@ func theNodes() []*corev1.Node {
 	var out []*corev1.Node
 	for i, name := range someNodes {
 		zone := fmt.Sprintf("z%d", i%2)
-		out = append(out, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"zone": zone, "host": name, corev1.LabelTopologyZone: zone}}})
+		out = append(out, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"zone": zone, "host": name, corev1.LabelTopologyZone: zone, "topology.ebs.csi.aws.com/zone": zone}}})
 	}
 	return out
 }
@@ -294,13 +320,13 @@ func slowFind(s *State, c *corev1.PersistentVolumeClaim, n *corev1.Node) string 
 		if v == nil || v.obj == nil || v.obj.Spec.StorageClassName != *c.Spec.StorageClassName || v.bytes < bytesOf(c.Spec.Resources.Requests) {
 			continue
 		}
-		if isFor(v.obj, c) {
+		if isFor(v.obj, c) && v.obj.Spec.VolumeMode == nil {
 			if !reaches(v.obj.Spec.NodeAffinity, n) {
 				return ""
 			}
 			return name
 		}
-		if v.obj.Spec.ClaimRef != nil || v.obj.Status.Phase != corev1.VolumeAvailable || !reaches(v.obj.Spec.NodeAffinity, n) ||
+		if v.obj.Spec.VolumeMode != nil || c.Spec.Selector != nil && v.obj.Labels["kind"] != "fast" || v.obj.Spec.ClaimRef != nil || v.obj.Status.Phase != corev1.VolumeAvailable || !reaches(v.obj.Spec.NodeAffinity, n) ||
 			slices.ContainsFunc(c.Spec.AccessModes, func(m corev1.PersistentVolumeAccessMode) bool {
 				return !slices.Contains(v.obj.Spec.AccessModes, m)
 			}) {
