@@ -34,6 +34,30 @@ func TestRegressions(t *testing.T) {
 	}
 }
 
+// Cases that differ still. One that does no more belongs among the regressions.
+func TestOpenCases(t *testing.T) {
+	files, err := filepath.Glob("../testdata/open/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		c, err := ReadCase(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := c.Look()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Differences) == 0 {
+			t.Errorf("%s differs no more: move it to testdata/regressions", file)
+		}
+		for _, d := range r.Differences {
+			t.Logf("%s: %s", filepath.Base(file), d)
+		}
+	}
+}
+
 // Seeds that once differed, where it took a history to differ: a line each of
 // "seed decisions what was wrong".
 func TestRegressionSeeds(t *testing.T) {
