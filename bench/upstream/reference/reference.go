@@ -12,6 +12,7 @@ import (
 	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/klog/v2"
@@ -24,6 +25,7 @@ import (
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/defaultpreemption"
 	plfeature "k8s.io/kubernetes/pkg/scheduler/framework/plugins/feature"
 
+	"seatrial.dev/seatrial/bench/upstream/fed"
 	"seatrial.dev/seatrial/cluster/store"
 	"seatrial.dev/seatrial/cluster/view"
 )
@@ -36,7 +38,7 @@ const eventsMax = 16
 type Reference struct {
 	ctx      context.Context
 	stop     context.CancelFunc
-	feeds    *feeds
+	feeds    *fed.Informers
 	sched    *scheduler.Scheduler
 	snapshot *schedcache.Snapshot
 	profile  framework.Framework
@@ -54,7 +56,7 @@ func New() (*Reference, error) {
 	r := &Reference{snapshot: schedcache.NewEmptySnapshot(), weights: map[string]int64{}}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	client := fake.NewSimpleClientset()
-	r.feeds = newFeeds(client, &corev1.Pod{}, &corev1.Node{}, &corev1.Namespace{}, &corev1.Service{},
+	r.feeds = fed.Replace(informers.NewSharedInformerFactory(client, 0), &corev1.Pod{}, &corev1.Node{}, &corev1.Namespace{}, &corev1.Service{},
 		&corev1.ReplicationController{}, &appsv1.ReplicaSet{}, &appsv1.StatefulSet{}, &policyv1.PodDisruptionBudget{},
 		&corev1.PersistentVolume{}, &corev1.PersistentVolumeClaim{}, &storagev1.StorageClass{}, &storagev1.CSINode{},
 		&storagev1.CSIDriver{}, &storagev1.CSIStorageCapacity{}, &storagev1.VolumeAttachment{},
@@ -105,7 +107,7 @@ func (r *Reference) Apply(e store.Event) error {
 	if pod, ok := e.Object.(*corev1.Pod); ok && view.Finished(pod) {
 		e.Type = store.Deleted // its informer asks for the others only
 	}
-	if err := r.feeds.apply(e); err != nil {
+	if err := r.feeds.Apply(e); err != nil {
 		return fmt.Errorf("%v: %w", e.Ref, err)
 	}
 	return nil

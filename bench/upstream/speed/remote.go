@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -21,6 +22,7 @@ import (
 	"k8s.io/kubernetes/pkg/scheduler/profile"
 
 	"seatrial.dev/seatrial/bench/schedperf"
+	"seatrial.dev/seatrial/bench/upstream/fed"
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/apiserver"
 	"seatrial.dev/seatrial/cluster/store"
@@ -99,7 +101,9 @@ func (r *Remote) schedule(ctx context.Context, url string, percent int32) error 
 	if err != nil {
 		return fmt.Errorf("client: %w", err)
 	}
-	factory := scheduler.NewInformerFactory(client, 0, nil)
+	// Of devices there are none, and no API for them.
+	factory := fed.Replace(scheduler.NewInformerFactory(client, 0, nil), &resourcev1.ResourceClaim{}, &resourcev1.ResourceClaimTemplate{},
+		&resourcev1.ResourceSlice{}, &resourcev1.DeviceClass{}, &resourcev1.DeviceTaintRule{})
 	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: client.EventsV1()})
 	s, err := scheduler.New(ctx, client, factory, nil, profile.NewRecorderFactory(broadcaster),
 		scheduler.WithPercentageOfNodesToScore(&percent))
