@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"regexp"
 	"runtime/pprof"
 	"slices"
 
@@ -11,12 +14,16 @@ import (
 
 	"seatrial.dev/seatrial/bench/upstream/draw"
 	"seatrial.dev/seatrial/bench/upstream/fidelity"
+	"seatrial.dev/seatrial/bench/upstream/speed"
 )
 
 func main() {
 	root := &cobra.Command{Use: "upstream", Short: "Compare the scheduler with kube-scheduler", SilenceUsage: true}
-	root.AddCommand(fidelityCommand(), caseCommand())
-	if err := root.Execute(); err != nil {
+	root.AddCommand(fidelityCommand(), caseCommand(), speedCommand())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := root.ExecuteContext(ctx)
+	stop()
+	if err != nil {
 		os.Exit(1)
 	}
 }
@@ -83,4 +90,32 @@ func caseCommand() *cobra.Command {
 			}
 			return differ
 		}}
+}
+
+func speedCommand() *cobra.Command {
+	o := speed.Options{Out: os.Stdout, Log: os.Stderr}
+	var names string
+	c := &cobra.Command{Use: "speed --config FILE", Short: "Run the workloads of scheduler_perf with both", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if names != "" {
+				re, err := regexp.Compile(names)
+				if err != nil {
+					return fmt.Errorf("--run: %w", err)
+				}
+				o.Run = re
+			}
+			if o.Percent < 0 || o.Percent > 100 {
+				return fmt.Errorf("--percent: %d is not a share of the nodes; want 0 for kube-scheduler's own choice, or 1 to 100", o.Percent)
+			}
+			_, err := speed.Compare(c.Context(), o)
+			return err
+		}}
+	c.Flags().StringVar(&o.Config, "config", "", "workload file (performance-config.yaml)")
+	c.Flags().StringVar(&names, "run", "", "only the workloads whose names match this expression")
+	c.Flags().Int32Var(&o.Percent, "percent", 0, "of the nodes that kube-scheduler looks at; 0: its own choice")
+	c.Flags().StringVar(&o.JSON, "json", "", "write the figures of both to this file")
+	if err := c.MarkFlagRequired("config"); err != nil {
+		panic(err)
+	}
+	return c
 }

@@ -2,9 +2,11 @@ package speed
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 
 	"seatrial.dev/seatrial/bench/schedperf"
@@ -61,7 +63,18 @@ func Compare(ctx context.Context, o Options) ([]Row, error) {
 			rows = append(rows, row)
 		}
 	}
+	if o.JSON != "" {
+		failed = append(failed, writeJSON(o.JSON, rows))
+	}
 	return rows, errors.Join(failed...)
+}
+
+func writeJSON(path string, rows []Row) error {
+	data, err := json.MarshalIndent(rows, "", "  ")
+	if err != nil {
+		return fmt.Errorf("figures: %w", err)
+	}
+	return os.WriteFile(path, append(data, '\n'), 0o644)
 }
 
 func (r *Row) write(w io.Writer, header bool) {
