@@ -30,19 +30,29 @@ func (b *backing) init() {
 // version changes when a selector of the namespace does.
 func (b *backing) version(namespace string) uint64 { return b.versions[namespace] }
 
-// see takes a service or a set as it is now.
-func (b *backing) see(e store.Event) {
+// seeBacking takes a service or a set as it is now.
+func (s *Snapshot) seeBacking(e store.Event) {
+	if s.backing.see(e, &s.relevant) {
+		s.reclass()
+	}
+}
+
+// see takes a service or a set, and says whether its selector reads a key that none
+// has read before.
+func (b *backing) see(e store.Event, r *relevant) (reads bool) {
 	gone := e.Type == store.Deleted
 	switch o := e.Object.(type) {
 	case *corev1.Service:
+		reads = r.reads(labels.SelectorFromSet(o.Spec.Selector))
 		b.setService(e.Ref.Key, o.Spec.Selector, gone)
 	case *corev1.ReplicationController:
-		b.setSelector(e.Ref, labels.SelectorFromSet(o.Spec.Selector), gone)
+		reads = b.setSelector(e.Ref, labels.SelectorFromSet(o.Spec.Selector), gone, r)
 	case *appsv1.ReplicaSet:
-		b.setSelector(e.Ref, selectorOf(o.Spec.Selector), gone)
+		reads = b.setSelector(e.Ref, selectorOf(o.Spec.Selector), gone, r)
 	case *appsv1.StatefulSet:
-		b.setSelector(e.Ref, selectorOf(o.Spec.Selector), gone)
+		reads = b.setSelector(e.Ref, selectorOf(o.Spec.Selector), gone, r)
 	}
+	return reads
 }
 
 func (b *backing) setService(k kinds.Key, selector map[string]string, gone bool) {
@@ -66,17 +76,18 @@ func (b *backing) setService(k kinds.Key, selector map[string]string, gone bool)
 	b.versions[k.Namespace]++
 }
 
-func (b *backing) setSelector(ref kinds.Ref, selector labels.Selector, gone bool) {
+func (b *backing) setSelector(ref kinds.Ref, selector labels.Selector, gone bool, r *relevant) (reads bool) {
 	old, had := b.selectors[ref]
 	switch {
 	case gone && had:
 		delete(b.selectors, ref)
 	case gone || had && old.String() == selector.String():
-		return
+		return false
 	default:
 		b.selectors[ref] = selector
 	}
 	b.versions[ref.Namespace]++
+	return r.reads(selector)
 }
 
 // selector is what the services that select a class's pods, and the set that owns

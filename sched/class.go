@@ -18,7 +18,7 @@ const (
 )
 
 // class is all pods that are alike in whatever a decision goes by, theirs or that of
-// another pod: the namespace and the labels, and what they ask for. The pods of a
+// another pod: the namespace, the labels that any selector reads, and what they ask for. The pods of a
 // ReplicaSet are such pods.
 type class struct {
 	key       string
@@ -72,7 +72,7 @@ type shapes struct {
 func (s *Snapshot) classOf(pod *corev1.Pod) *class {
 	c := &s.classes
 	c.clock++
-	c.key = appendClassKey(c.key[:0], pod)
+	c.key = s.appendClassKey(c.key[:0], pod)
 	x := c.byKey[string(c.key)]
 	if x == nil {
 		x = s.newClass(pod, string(c.key))
@@ -85,10 +85,14 @@ func (s *Snapshot) newClass(pod *corev1.Pod, key string) *class {
 	if len(s.classes.byKey) >= max(classesMax, s.classes.limit) {
 		s.dropIdleClasses()
 	}
-	x := &class{key: key, shape: s.shapeOf(pod), namespace: pod.Namespace, labels: pod.Labels, example: pod,
+	terms := compileTerms(pod)
+	if s.relevant.readsOf(pod, terms) {
+		s.reclass()
+		return s.classOf(pod)
+	}
+	x := &class{key: key, shape: s.shapeOf(pod), namespace: pod.Namespace, labels: s.relevant.of(pod.Labels), example: pod, terms: terms,
 		owner: metav1.GetControllerOfNoCopy(pod), priority: priority(pod), leaving: pod.DeletionTimestamp != nil, byNode: map[int32]int32{}}
 	s.classes.byKey[key] = x
-	x.terms = compileTerms(pod)
 	s.countTerms(x.terms)
 	for _, t := range s.tallies.list {
 		if w := t.weigh(s, x); w != 0 {
@@ -173,6 +177,23 @@ func (k *key) pairs(m map[string]string) {
 	}
 }
 
+// labels writes the relevant ones of a pod's labels.
+func (k *key) labels(all map[string]string, r *relevant) {
+	var room [16]string
+	names := room[:0]
+	for name := range all {
+		if r.all || r.keys[name] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	k.num(int64(len(names)))
+	for _, name := range names {
+		k.text(name)
+		k.text(all[name])
+	}
+}
+
 // quantities writes a resource list, exactly.
 func (k *key) quantities(list corev1.ResourceList) {
 	k.num(int64(len(list)))
@@ -193,10 +214,10 @@ func (k *key) quantities(list corev1.ResourceList) {
 }
 
 // appendClassKey writes what a class goes by.
-func appendClassKey(b []byte, pod *corev1.Pod) []byte {
+func (s *Snapshot) appendClassKey(b []byte, pod *corev1.Pod) []byte {
 	k := key(appendShapeKey(b, pod))
 	k.text(pod.Namespace)
-	k.pairs(pod.Labels)
+	k.labels(pod.Labels, &s.relevant)
 	spec := &pod.Spec
 	if a := spec.Affinity; a != nil && (a.PodAffinity != nil || a.PodAntiAffinity != nil) {
 		k.marshal(&corev1.Affinity{PodAffinity: a.PodAffinity, PodAntiAffinity: a.PodAntiAffinity})

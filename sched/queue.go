@@ -174,18 +174,26 @@ func (q *Queue) Park(now time.Time, key kinds.Key, plugins []string, alone bool)
 		return
 	}
 	w.added, w.due, w.plugins = now, now.Add(unschedulableMax), plugins
-	k := groupKey{class: w.class, plugins: strings.Join(plugins, ",")}
+	q.groupUp(w, alone)
+	q.enter(w, isParked, false)
+}
+
+// groupUp puts a pod to those that the same changes may help; alone puts it by itself.
+func (q *Queue) groupUp(w *waiting, alone bool) {
+	k := groupKey{class: w.class, plugins: strings.Join(w.plugins, ",")}
 	if alone {
-		k.only = key
+		k.only = w.key
 	}
 	g := q.groups[k]
 	if g == nil {
-		g = &group{key: k, plugins: plugins, pods: map[kinds.Key]*waiting{}, example: w}
+		g = &group{key: k, plugins: w.plugins, pods: map[kinds.Key]*waiting{}}
 		q.groups[k] = g
 	}
-	g.pods[key] = w
+	if g.example == nil || w.key.Compare(g.example.key) < 0 {
+		g.example = w
+	}
+	g.pods[w.key] = w
 	w.group = g
-	q.enter(w, isParked, false)
 }
 
 // Retry puts a pod in flight into its back-off, after an error.

@@ -29,8 +29,8 @@ type Scheduler struct {
 	writes  []Write
 	sent    map[uint64]sent // that Take handed out, by ID
 	lastID  uint64
+	rounds  uint64              // of relevant labels that the queue has taken in
 	binding map[kinds.Key]*bind // pods whose volumes are being bound
-	watched uint64
 }
 
 // Write is something that the scheduler wants of the API.
@@ -77,7 +77,7 @@ func (s *Scheduler) See(now time.Time, e store.Event, cause uint64) {
 		x.setNamespace(o.Name, o.Labels, e.Type != store.Deleted)
 		s.changed(now, cause, &change{event: e})
 	case *corev1.Service, *corev1.ReplicationController, *appsv1.ReplicaSet, *appsv1.StatefulSet:
-		x.backing.see(e)
+		x.seeBacking(e)
 	case *policyv1.PodDisruptionBudget:
 		x.budgets.see(e)
 	default:
@@ -163,6 +163,10 @@ func (s *Scheduler) seeSettled(now time.Time, e store.Event, p *corev1.Pod, caus
 
 // changed wakes the parked pods that a change may help.
 func (s *Scheduler) changed(now time.Time, cause uint64, c *change) {
+	if r := s.snapshot.relevant.rounds; r != s.rounds {
+		s.rounds = r
+		s.queue.reclass(s.snapshot.classOf)
+	}
 	s.queue.Changed(now, cause, func(g *group) bool {
 		return s.snapshot.helps(s.profiles[g.example.pod.Spec.SchedulerName], g, c)
 	})

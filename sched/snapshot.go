@@ -41,6 +41,7 @@ type Snapshot struct {
 	tallies    tallies
 	nominated  nominated
 	reasons    reasons
+	relevant   relevant
 	backing    backing
 	budgets    budgets
 	volumes    *volumes.State
@@ -71,6 +72,7 @@ func NewSnapshot() *Snapshot {
 	s.nominated.byPod, s.nominated.byNode = map[kinds.Key]*nominee{}, map[string][]*nominee{}
 	s.reasons.byKey = map[string]int32{}
 	s.backing.init()
+	s.relevant.keys = map[string]bool{}
 	s.budgets.byKey = map[kinds.Key]*budget{}
 	s.volumes = volumes.New()
 	return s

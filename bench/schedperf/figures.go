@@ -25,6 +25,9 @@ type Result struct {
 	Seconds       float64 `json:"seconds"`
 	// SkippedSeconds is how long everyone waited (for a back-off, mostly).
 	SkippedSeconds float64 `json:"skippedSeconds"`
+	// Churned is how many objects churn has made or deleted: few, in a phase that is
+	// shorter than its interval.
+	Churned int `json:"churned,omitempty"`
 
 	// Pods per second in each of Samples equal parts of the phase.
 	Samples          int     `json:"samples"`
@@ -67,6 +70,7 @@ type phase struct {
 	start      time.Time
 	worked     time.Duration
 	cpu        time.Duration
+	churned    int             // objects, before it
 	at         []time.Duration // of each pod that got a node, since the start
 
 	all, queue, decide, bind histogram

@@ -70,6 +70,9 @@ func Write(w io.Writer, r *Result, header bool) {
 
 	fmt.Fprintf(w, "            %d attempts %.1f/%.1f: queue %.1f/%.1f, decide %.1f/%.1f, bind %.1f/%.1f", r.Attempts, r.AttemptP50us, r.AttemptP99us,
 		r.QueueP50us, r.QueueP99us, r.DecideP50us, r.DecideP99us, r.BindP50us, r.BindP99us)
+	if r.Churned > 0 {
+		fmt.Fprintf(w, "; %d objects churned", r.Churned)
+	}
 	if r.Threshold > 0 {
 		fmt.Fprintf(w, "; upstream's threshold %g (%s)", r.Threshold, r.ThresholdOf)
 	}

@@ -351,6 +351,7 @@ func (o *churn) run(x *run) error {
 
 // turn makes the object of a slot, or deletes it where it is there.
 func (o *churn) turn(x *run, m *manifest, slot *kinds.Ref) error {
+	x.churned++
 	if slot.Kind != 0 {
 		_, err := x.c.Do(api.Delete(*slot, ""))
 		*slot = kinds.Ref{}

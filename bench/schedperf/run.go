@@ -234,13 +234,14 @@ func (x *run) namespace(name string) error {
 }
 
 // makeAll carries out lists of writes, some at a time, and lets the scheduler work in
-// between.
+// between: about as many decisions as there were writes, so that one that is never idle
+// does not keep the rest from being written.
 func (x *run) makeAll(lists [][]api.Request) error {
-	for part := range slices.Chunk(lists, renderedAtOnce) {
+	for part := range slices.Chunk(lists, writtenAtOnce) {
 		if err := x.c.DoAll(part); err != nil {
 			return err
 		}
-		for {
+		for range stepsBetween {
 			idle, err := x.pump(x.c.Now())
 			if err != nil {
 				return err
@@ -263,6 +264,7 @@ func (x *run) start(name string, namespaces []string, set map[string]string) err
 		return err
 	}
 	x.phase = newPhase(name, namespaces, set, x.c)
+	x.phase.churned = x.churned
 	return nil
 }
 
@@ -271,7 +273,7 @@ func (x *run) stop() error {
 		return errors.New("nothing is being measured; begin with startCollectingMetrics")
 	}
 	r := x.phase.result(x.c)
-	r.Workload, r.Nodes = x.w.Name, x.nodes
+	r.Workload, r.Nodes, r.Churned = x.w.Name, x.nodes, x.churned-x.phase.churned
 	r.Threshold, r.ThresholdOf = x.w.Threshold, x.w.Metric+" "+x.w.Bucket
 	if x.w.Threshold == 0 {
 		r.ThresholdOf = ""

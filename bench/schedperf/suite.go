@@ -264,12 +264,13 @@ func opcodeNames() string {
 
 // Limits of a workload file and of a run.
 const (
-	fileBytesMax   = 4 << 20
-	countMax       = 2_000_000 // objects that one operation makes, or changes
-	opsMax         = 10_000    // operations of one workload, sets taken apart
-	errorsMax      = 100       // mistakes told of one file
-	waitMax        = 10 * time.Minute
-	churnEvery     = 500 * time.Millisecond // where the file does not say
-	nodeNameTries  = 100
-	renderedAtOnce = 512 // objects handed to the cluster in one call
+	fileBytesMax  = 4 << 20
+	countMax      = 2_000_000 // objects that one operation makes, or changes
+	opsMax        = 10_000    // operations of one workload, sets taken apart
+	errorsMax     = 100       // mistakes told of one file
+	waitMax       = 10 * time.Minute
+	churnEvery    = 500 * time.Millisecond // where the file does not say
+	nodeNameTries = 100
+	writtenAtOnce = 512 // lists of writes handed to the cluster in one call
+	stepsBetween  = writtenAtOnce / stepDecisions
 )

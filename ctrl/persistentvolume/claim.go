@@ -117,8 +117,8 @@ func bindAny(p *ctrl.Plan, v *view.View, c *corev1.PersistentVolumeClaim) {
 // tellWaiting says what an unbound claim is waiting for: a pod, or its scheduling.
 func tellWaiting(p *ctrl.Plan, v *view.View, c *corev1.PersistentVolumeClaim) {
 	var names []string
-	for pod := range view.In[*corev1.Pod](v, kinds.Pod, c.Namespace) {
-		if pod.Spec.NodeName == "" && !view.Finished(pod) && uses(pod, c.Name) {
+	for pod := range v.PodsOn("") {
+		if pod.Namespace == c.Namespace && !view.Finished(pod) && uses(pod, c.Name) {
 			names = append(names, pod.Name)
 		}
 	}
