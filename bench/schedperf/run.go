@@ -75,6 +75,7 @@ type run struct {
 	bound   func(pod *corev1.Pod) // is told of each pod that gets a node; may be nil
 	phase   *phase                // nil while nothing is measured
 	results []Result
+	churned int       // objects made or deleted by churn
 	profile io.Closer // nil while none is taken
 }
 
