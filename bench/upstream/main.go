@@ -36,9 +36,9 @@ func fidelityCommand() *cobra.Command {
 	var profile string
 	c := &cobra.Command{Use: "fidelity", Short: "Show random clusters and pods to both and compare", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			for _, f := range o.Only {
+			for _, f := range slices.Concat(o.Only, o.Without) {
 				if !slices.Contains(draw.Features(), f) {
-					return fmt.Errorf("--only: there is no feature %q; there are %v", f, draw.Features())
+					return fmt.Errorf("--only, --without: there is no feature %q; there are %v", f, draw.Features())
 				}
 			}
 			if profile != "" {
@@ -60,7 +60,8 @@ func fidelityCommand() *cobra.Command {
 		}}
 	c.Flags().Uint64Var(&o.Seed, "seed", 1, "of the first cluster; the next ones follow")
 	c.Flags().IntVar(&o.Decisions, "decisions", 1000, "how many to compare")
-	c.Flags().StringSliceVar(&o.Only, "only", nil, "draw only what these plugins look at")
+	c.Flags().StringSliceVar(&o.Only, "only", nil, "draw clusters with what these look at, and nothing else")
+	c.Flags().StringSliceVar(&o.Without, "without", nil, "draw nothing that these look at")
 	c.Flags().BoolVar(&o.FirstDifference, "first-difference", false, "stop at the first difference")
 	c.Flags().IntVar(&o.DifferencesMax, "differences", 0, "stop after so many decisions that differ; 0: never")
 	c.Flags().StringVar(&o.Dump, "dump", "", "write the cases that differ into this directory")

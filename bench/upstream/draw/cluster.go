@@ -14,14 +14,21 @@ import (
 	"seatrial.dev/seatrial/sched"
 )
 
-// Feature is something that a cluster may have: what a plugin of that name looks at.
+// Feature is something that a cluster may have: what a plugin of that name looks at,
+// or one of those below.
 type Feature = string
+
+// Features that are not of one plugin.
+const (
+	PodLevelResources = "PodLevelResources"
+	Nominated         = "Nominated" // pods with a nominated node
+)
 
 // Features lists them all.
 func Features() []Feature {
 	return []Feature{sched.NodeName, sched.NodeUnschedulable, sched.TaintToleration, sched.NodeAffinity, sched.NodePorts,
 		sched.NodeResourcesFit, sched.VolumeRestrictions, sched.NodeVolumeLimits, sched.VolumeBinding, sched.VolumeZone,
-		sched.PodTopologySpread, sched.InterPodAffinity, sched.ImageLocality, sched.DefaultPreemption}
+		sched.PodTopologySpread, sched.InterPodAffinity, sched.ImageLocality, sched.DefaultPreemption, PodLevelResources, Nominated}
 }
 
 // Limits of what is drawn.
@@ -54,13 +61,17 @@ type Cluster struct {
 	imageBytes [5]int64
 }
 
-// New draws a cluster. only names the features it may have, nil for all.
-func New(seed uint64, only []Feature) *Cluster {
+// New draws a cluster. only names the features it has, nil for some of all; without
+// those it has not.
+func New(seed uint64, only, without []Feature) *Cluster {
 	c := &Cluster{r: rand.New(rand.NewPCG(seed, 0x5ea7)), has: map[Feature]bool{}, ports: map[string]bool{}}
 	share := pick(c, 10, 25, 25, 45)
 	for _, f := range Features() {
 		drawn := c.chance(share)
-		c.has[f] = drawn && (len(only) == 0 || slices.Contains(only, f)) || len(only) > 0 && slices.Contains(only, f)
+		if len(only) > 0 {
+			drawn = slices.Contains(only, f)
+		}
+		c.has[f] = drawn && !slices.Contains(without, f)
 	}
 	c.tight = c.has[sched.DefaultPreemption] || c.chance(8)
 	for i := range c.imageBytes {
@@ -94,6 +105,8 @@ func New(seed uint64, only []Feature) *Cluster {
 	}
 	if c.has[sched.DefaultPreemption] {
 		c.budgets()
+	}
+	if c.has[Nominated] {
 		c.nominated()
 	}
 	return c

@@ -16,7 +16,7 @@ import (
 // Pod draws a pod that waits for a node, after what there must be before it.
 func (c *Cluster) Pod() []kinds.Object {
 	pod := c.instance()
-	if c.has[sched.DefaultPreemption] && c.chance(3) {
+	if c.has[Nominated] && c.chance(8) {
 		pod.Status.NominatedNodeName = pick(c, c.nodes...).Name
 	}
 	if c.has[sched.DefaultPreemption] && c.chance(50) {
@@ -118,7 +118,7 @@ func (c *Cluster) containers(s *corev1.PodSpec) {
 	if c.chance(10) {
 		s.Overhead = c.requests(true)
 	}
-	if c.chance(10) {
+	if c.has[PodLevelResources] && c.chance(30) {
 		s.Resources = &corev1.ResourceRequirements{Requests: corev1.ResourceList{}}
 		for name, q := range c.requests(false) {
 			if name == corev1.ResourceCPU || name == corev1.ResourceMemory {

@@ -12,7 +12,7 @@ import (
 
 // Difference is one thing that the two schedulers say differently of a case.
 type Difference struct {
-	What   string // refused, filter, score, chosen, message, preemption or decision
+	What   string // refused, filter, score, chosen, nominated, message, preemption or decision
 	Plugin string // of upstream's, or of ours where upstream names none
 	Node   string
 	Theirs string
@@ -59,7 +59,11 @@ func compare(theirs *reference.Finding, ours *sched.Explanation) []Difference {
 		c.nodes()
 	}
 	if theirs.Chosen == "" != (ours.Chosen == "") || ours.Chosen != "" && !slices.Contains(theirs.Best, ours.Chosen) {
-		c.differ("chosen", "", ours.Chosen, fmt.Sprintf("one of %v", theirs.Best), quote(ours.Chosen))
+		what := "chosen"
+		if theirs.Nominated {
+			what = "nominated"
+		}
+		c.differ(what, "", ours.Chosen, fmt.Sprintf("one of %v", theirs.Best), quote(ours.Chosen))
 	}
 	if theirs.Chosen == "" {
 		c.preemption()
@@ -227,6 +231,10 @@ func (c *comparison) message() {
 	}
 	// The text says what the table says; it is a difference of its own where the table is the same.
 	if want != c.ours.Message && len(c.out) == 0 {
-		c.differ("message", c.theirs.Plugin, "", quote(want), quote(c.ours.Message))
+		plugin := c.theirs.Plugin
+		if c.theirs.Preemption != nil {
+			plugin = sched.DefaultPreemption
+		}
+		c.differ("message", plugin, "", quote(want), quote(c.ours.Message))
 	}
 }

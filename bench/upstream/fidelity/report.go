@@ -79,6 +79,9 @@ func (l *life) tell(c *Case, r, again *Result) error {
 	if len(l.Only) > 0 {
 		only = " --only " + strings.Join(l.Only, ",")
 	}
+	if len(l.Without) > 0 {
+		only += " --without " + strings.Join(l.Without, ",")
+	}
 	fmt.Fprintf(l.Out, "  again: go run . fidelity --seed %d --decisions %d%s\n", l.seed, l.count, only)
 	if l.Dump == "" {
 		return nil

@@ -21,7 +21,8 @@ import (
 type Options struct {
 	Seed            uint64
 	Decisions       int            // to compare
-	Only            []draw.Feature // nil for all
+	Only            []draw.Feature // the clusters have these; nil for some of all
+	Without         []draw.Feature // and not these
 	FirstDifference bool           // stop at the first
 	DifferencesMax  int            // stop after so many; 0 for no end
 	Dump            string         // directory for the cases that differ; "" for none
@@ -94,7 +95,7 @@ func (r *run) cluster(seed uint64) (err error) {
 		return err
 	}
 	defer p.close()
-	l := &life{run: r, pair: p, draw: draw.New(seed, r.Only), seed: seed}
+	l := &life{run: r, pair: p, draw: draw.New(seed, r.Only, r.Without), seed: seed}
 	defer func() {
 		if e := recover(); e != nil {
 			fmt.Fprintf(r.Out, "panic at seed %d, decision %d\nagain: go run . fidelity --seed %d --decisions %d\n", seed, l.count, seed, l.count)

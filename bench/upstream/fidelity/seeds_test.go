@@ -34,7 +34,7 @@ func readSeeds(path string) (out []regressionSeed, err error) {
 	return out, nil
 }
 
-func drawn(seed uint64) []kinds.Object { return draw.New(seed, nil).Objects() }
+func drawn(seed uint64) []kinds.Object { return draw.New(seed, nil, nil).Objects() }
 
 func asPod(o kinds.Object) *corev1.Pod {
 	pod, _ := o.(*corev1.Pod)

@@ -27,6 +27,7 @@ type Finding struct {
 	sched.Explanation
 	Best           []string // the nodes it may choose
 	BestCandidates []string // the nodes it may take victims off
+	Nominated      bool     // it takes the node that the pod is nominated to, which is tried first
 	Failed         bool     // a plugin failed, other than by refusing; Message says how
 }
 
@@ -143,7 +144,7 @@ func (a *attempt) score() error {
 	}
 	for _, n := range a.feasible {
 		if n.Node().Name == a.pod.Status.NominatedNodeName { // it is tried first, and taken if it will do
-			a.out.Best = []string{n.Node().Name}
+			a.out.Best, a.out.Nominated = []string{n.Node().Name}, true
 		}
 	}
 	slices.Sort(a.out.Best)

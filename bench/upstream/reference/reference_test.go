@@ -21,7 +21,7 @@ func TestOrderOfEventsDoesNotMatter(t *testing.T) {
 	const clusters = 150
 	found, refused, victims := 0, map[string]int{}, 0
 	for seed := range uint64(clusters) {
-		c := draw.New(seed, nil)
+		c := draw.New(seed, nil, nil)
 		grown, shown := start(t, c.Objects()), start(t, reversed(c.Objects()))
 		for range 8 {
 			objects := c.Pod()
