@@ -265,7 +265,7 @@ func (c *Cluster) ephemeralClaims(pod *corev1.Pod) (out []kinds.Object) {
 		pvc := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name + "-" + v.Name},
 			Spec: *v.Ephemeral.VolumeClaimTemplate.Spec.DeepCopy(), Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending}}
 		pvc.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID, Controller: ptr(true)}}
-		if c.chance(10) {
+		if pod.Spec.NodeName == "" && c.chance(10) {
 			pvc.OwnerReferences[0].UID = "another"
 		}
 		c.stamp(pvc)

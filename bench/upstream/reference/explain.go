@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/sets"
 	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
@@ -192,6 +193,9 @@ func (a *attempt) candidates() error {
 	if err != nil {
 		return fmt.Errorf("upstream's budgets: %w", err)
 	}
+	// Of several budgets of one pod, those after the first that is used up are not counted
+	// down; kube-scheduler has them in the order of a map, this in that of their keys.
+	slices.SortFunc(budgets, func(x, y *policyv1.PodDisruptionBudget) int { return kinds.KeyOf(x).Compare(kinds.KeyOf(y)) })
 	found, _, err := a.preempt.Evaluator.DryRunPreemption(a.ctx, a.state, a.pod, nodes, budgets, 0, int32(len(nodes)))
 	if err != nil || len(found) == 0 {
 		return nil // RunPostFilterPlugins will come to the same and word it
