@@ -67,9 +67,10 @@ type Candidate struct {
 // explain looks at a pod as decide does, and writes down what it sees.
 func (s *Snapshot) explain(p *profile, pod *corev1.Pod) *Explanation {
 	e := &Explanation{Pod: kinds.KeyOf(pod).String()}
-	if n := s.nominated.byPod[kinds.KeyOf(pod)]; n != nil {
-		s.unnominate(n.key)
-		defer s.nominate(n.pod, n.node)
+	own := s.nominated.byPod[kinds.KeyOf(pod)]
+	if own != nil {
+		s.unnominate(own.key)
+		defer s.nominate(own.pod, own.node)
 	}
 	x, refused := s.searchFor(p, pod)
 	if refused != nil {
@@ -95,11 +96,22 @@ func (s *Snapshot) explain(p *profile, pod *corev1.Pod) *Explanation {
 	}
 	if len(feasible) > 0 {
 		e.scored(&x, feasible)
+		if i, ok := s.byName[nodeOf(own)]; ok && slices.Contains(feasible, i) {
+			e.Chosen = own.node // it is looked at before the others
+		}
 	} else {
 		e.failed(&x)
 	}
 	e.order()
 	return e
+}
+
+// nodeOf is the node of a nomination; "" for none.
+func nodeOf(n *nominee) string {
+	if n == nil {
+		return ""
+	}
+	return n.node
 }
 
 // scored writes the scores of the nodes that can take the pod.

@@ -113,6 +113,20 @@ func (x *nominated) takes(node string, sh *shape) bool {
 	return false
 }
 
+// podsOn are such nominees of a node; nil for none.
+func (x *nominated) podsOn(node string, priority int32) []*corev1.Pod {
+	if len(x.byPod) == 0 {
+		return nil
+	}
+	var list []*corev1.Pod
+	for _, n := range x.byNode[node] {
+		if n.class.priority >= priority {
+			list = append(list, n.pod)
+		}
+	}
+	return list
+}
+
 // matter says whether nominees may stand in the way of a class by more than what they
 // use.
 func (x *nominated) matter(c *class) bool {
@@ -142,14 +156,14 @@ func (x *nominated) check(i int32, y *search) int32 {
 		}
 	}
 	for _, c := range seated {
-		s.tally1(i, c, +1)
+		y.move(i, c, +1)
 	}
 	lows := y.lows
 	y.lows = y.wants.lows(nil)
 	why := y.others(i)
 	y.lows = lows
 	for _, c := range seated {
-		s.tally1(i, c, -1)
+		y.move(i, c, -1)
 	}
 	return why
 }

@@ -85,6 +85,7 @@ func (x *search) preempt(d *Decision, listed func(i int32, c *cost)) {
 		for _, r := range bestCost.victims {
 			d.Victims = append(d.Victims, r.pod)
 		}
+		d.preemption = fmt.Sprintf("found a potential placement for pod on node %s, preempting %d victims", d.Preempted, len(d.Victims))
 		return
 	}
 	d.preemption = x.s.noPreemption(helpless, noVictims, counts)
@@ -198,7 +199,7 @@ func (x *search) weigh(i int32, c *cost) {
 	}
 	slices.SortFunc(list, moreImportant)
 	for _, r := range list {
-		s.lift(r)
+		x.lift(r)
 	}
 	x.volumes.without = podsOf(list)
 	if c.why = x.again(i); c.why != accepted {
@@ -208,7 +209,7 @@ func (x *search) weigh(i int32, c *cost) {
 		x.reprieve(i, list, c)
 	}
 	for _, r := range list {
-		s.putBack(r)
+		x.putBack(r)
 	}
 	x.volumes.without = nil
 	c.rate()
@@ -218,7 +219,7 @@ func (x *search) weigh(i int32, c *cost) {
 func (x *search) reprieve(i int32, list []*resident, c *cost) {
 	breaking, other := x.s.budgets.violated(list)
 	try := func(r *resident) bool {
-		x.s.putBack(r)
+		x.putBack(r)
 		without := x.volumes.without
 		if x.volumes.ask != nil {
 			x.volumes.without = slices.DeleteFunc(slices.Clone(without), func(p *corev1.Pod) bool { return p == r.pod })
@@ -227,7 +228,7 @@ func (x *search) reprieve(i int32, list []*resident, c *cost) {
 			return true
 		}
 		x.volumes.without = without
-		x.s.lift(r)
+		x.lift(r)
 		c.victims = append(c.victims, r)
 		return false
 	}
@@ -244,17 +245,31 @@ func (x *search) reprieve(i int32, list []*resident, c *cost) {
 
 // lift takes a pod off its node for a moment; putBack is its opposite, and neither
 // does a thing twice.
-func (s *Snapshot) lift(r *resident) {
+func (x *search) lift(r *resident) {
 	if !r.lifted {
 		r.lifted = true
-		s.tally1(r.node, r.class, -1)
+		x.move(r.node, r.class, -1)
 	}
 }
 
-func (s *Snapshot) putBack(r *resident) {
+func (x *search) putBack(r *resident) {
 	if r.lifted {
 		r.lifted = false
-		s.tally1(r.node, r.class, +1)
+		x.move(r.node, r.class, +1)
+	}
+}
+
+// move counts a pod of a class on a node for a moment, or no longer, in all that this
+// search goes by.
+func (x *search) move(i int32, c *class, sign int32) {
+	x.s.use(i, c.shape, sign)
+	for k, t := range x.wants.tallies {
+		if slices.Contains(x.wants.tallies[:k], t) {
+			continue
+		}
+		if w := t.moved(x.s, c); w != 0 {
+			t.add(i, sign*w)
+		}
 	}
 }
 

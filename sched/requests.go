@@ -1,6 +1,8 @@
 package sched
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	podresource "k8s.io/component-helpers/resource"
@@ -107,7 +109,9 @@ func (s *Snapshot) allocatable(n *corev1.Node) amounts {
 type asked struct {
 	req    amounts // what it asks for
 	scored amounts // with the assumed requests, as a resident counts for the scores
-	asking amounts // with the assumed requests, as the pod itself counts when it looks for a node
+	// asking is with the assumed requests, as NodeResourcesFit scores the pod that looks
+	// for a node: kube-scheduler leaves out there what the pod as a whole asks for.
+	asking amounts
 }
 
 // requests are what a pod asks for: the sum over its containers and sidecars, or
@@ -121,22 +125,19 @@ func (s *Snapshot) requests(pod *corev1.Pod) asked {
 	var a asked
 	a.req = s.amountsOf(list)
 	a.req.pods = 1
-	assumed := func(missing corev1.ResourceList) amounts {
-		opts.NonMissingContainerRequests = missing
-		full := s.amountsOf(podresource.PodRequests(pod, opts))
-		return amounts{cpuMilli: full.cpuMilli, memBytes: full.memBytes}
-	}
 	every := corev1.ResourceList{
 		corev1.ResourceCPU:    *resource.NewMilliQuantity(assumedCPUMilli, resource.DecimalSI),
 		corev1.ResourceMemory: *resource.NewQuantity(assumedMemBytes, resource.DecimalSI)}
-	a.asking = assumed(every)
-	a.scored = a.asking
+	a.asking = s.amountsOf(podresource.PodRequests(pod, podresource.PodResourcesOptions{SkipPodLevelResources: true, NonMissingContainerRequests: every}))
 	if podresource.IsPodLevelRequestsSet(pod) {
+		every = maps.Clone(every)
 		for name := range list {
 			delete(every, name)
 		}
-		a.scored = assumed(every)
 	}
+	opts.NonMissingContainerRequests = every
+	full := s.amountsOf(podresource.PodRequests(pod, opts))
+	a.scored = amounts{cpuMilli: full.cpuMilli, memBytes: full.memBytes}
 	return a
 }
 

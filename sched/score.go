@@ -65,9 +65,9 @@ func (s *Snapshot) scoredOf(i int32, sh *shape, name corev1.ResourceName) (has, 
 	case corev1.ResourceMemory:
 		return a.memBytes, u.memBytes, sh.asking.memBytes
 	case corev1.ResourceEphemeralStorage:
-		return a.diskBytes, s.used[i].diskBytes, sh.req.diskBytes
+		return a.diskBytes, s.used[i].diskBytes, sh.asking.diskBytes
 	}
-	if want = s.get(&sh.req, name); want == 0 {
+	if want = s.get(&sh.asking, name); want == 0 {
 		return 0, 0, 0
 	}
 	return s.get(a, name), s.get(&s.used[i], name), want

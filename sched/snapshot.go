@@ -114,9 +114,6 @@ func (s *Snapshot) settle(pod *corev1.Pod, node string) {
 	}
 	r := &resident{pod: pod, key: key, class: c, name: node, node: -1}
 	s.residents[key] = r
-	if volumes.Concerns(pod) {
-		s.volumes.Place(pod, node)
-	}
 	if i, ok := s.byName[node]; ok {
 		s.seat(r, i)
 	} else {
@@ -130,9 +127,6 @@ func (s *Snapshot) forget(key kinds.Key) {
 		return
 	}
 	delete(s.residents, key)
-	if volumes.Concerns(r.pod) {
-		s.volumes.Remove(r.pod, r.name)
-	}
 	if r.node >= 0 {
 		s.unseat(r)
 		return
@@ -153,6 +147,9 @@ func (s *Snapshot) forget(key kinds.Key) {
 func (s *Snapshot) seat(r *resident, i int32) {
 	r.node, r.at = i, int32(len(s.on[i]))
 	s.on[i] = append(s.on[i], r)
+	if volumes.Concerns(r.pod) {
+		s.volumes.Place(r.pod, r.name)
+	}
 	s.count1(i, r.class, +1)
 }
 
@@ -163,31 +160,34 @@ func (s *Snapshot) unseat(r *resident) {
 	list[r.at], last.at = last, r.at
 	list[len(list)-1] = nil
 	s.on[i] = list[:len(list)-1]
+	if volumes.Concerns(r.pod) {
+		s.volumes.Remove(r.pod, r.name)
+	}
 	s.count1(i, r.class, -1)
 	r.node = -1
 }
 
 // count1 adds one pod of a class to a node, or takes one off.
 func (s *Snapshot) count1(i int32, c *class, sign int32) {
-	s.tally1(i, c, sign)
+	s.use(i, c.shape, sign)
+	for _, x := range c.in {
+		x.tally.add(i, sign*x.weight)
+	}
 	c.add(i, sign)
 	s.nodeChanged(i)
 }
 
-// tally1 counts a pod in all that filters go by, and nothing else.
-func (s *Snapshot) tally1(i int32, c *class, sign int32) {
-	s.used[i].add(&c.shape.req, int64(sign))
-	s.scored[i].add(&c.shape.scored, int64(sign))
-	for _, p := range c.shape.ports {
+// use counts what a pod uses of a node by itself.
+func (s *Snapshot) use(i int32, sh *shape, sign int32) {
+	s.used[i].add(&sh.req, int64(sign))
+	s.scored[i].add(&sh.scored, int64(sign))
+	for _, p := range sh.ports {
 		if s.ports[i] == nil {
 			s.ports[i] = map[hostPort]int{}
 		}
 		if s.ports[i][p] += int(sign); s.ports[i][p] == 0 {
 			delete(s.ports[i], p)
 		}
-	}
-	for _, x := range c.in {
-		x.tally.add(i, sign*x.weight)
 	}
 }
 

@@ -28,6 +28,7 @@ type topology struct {
 type tally struct {
 	key    string
 	weigh  weigher
+	moved  weigher // what counts when a pod comes or goes for a moment, while a search tries
 	byNode []int32
 	sums   []*sum
 	users  int // classes whose wants need it
@@ -119,12 +120,12 @@ func (t *topology) count(d, sign int32) {
 }
 
 // tallyOf finds or makes a tally.
-func (s *Snapshot) tallyOf(key string, weigh weigher) *tally {
+func (s *Snapshot) tallyOf(key string, weigh, moved weigher) *tally {
 	t := s.tallies.byKey[key]
 	if t != nil {
 		return t
 	}
-	t = &tally{key: key, weigh: weigh, byNode: make([]int32, len(s.nodes))}
+	t = &tally{key: key, weigh: weigh, moved: moved, byNode: make([]int32, len(s.nodes))}
 	s.tallies.byKey[key] = t
 	s.tallies.list = append(s.tallies.list, t)
 	for _, c := range s.classes.byKey { //det:ok sums are the same in any order

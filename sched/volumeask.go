@@ -10,6 +10,8 @@ import (
 type volumeAsk struct {
 	ask     *volumes.Ask
 	without []*corev1.Pod // pods that count as gone, while victims are looked for
+
+	priority int32 // of the pod
 }
 
 // askVolumes asks the volume plugins about a pod that they have something to say of.
@@ -22,7 +24,7 @@ func (s *Snapshot) askVolumes(p *profile, pod *corev1.Pod) (a volumeAsk, refused
 	if no != nil {
 		return a, &rejection{no.Plugin, no.Reasons, no.Hopeless}
 	}
-	return volumeAsk{ask: ask}, nil
+	return volumeAsk{ask: ask, priority: priority(pod)}, nil
 }
 
 func (v *volumeAsk) asks() bool { return v.ask != nil }
@@ -41,7 +43,7 @@ func (v *volumeAsk) checkOne(s *Snapshot, plugin string, i int32) int32 {
 	if v.ask == nil {
 		return accepted
 	}
-	if no := v.ask.Filter(plugin, s.nodes[i], nil, v.without); no != nil {
+	if no := v.ask.Filter(plugin, s.nodes[i], s.nominated.podsOn(s.nodes[i].Name, v.priority), v.without); no != nil {
 		return s.reasons.number(no.Plugin, no.Hopeless, no.Reasons...)
 	}
 	return accepted

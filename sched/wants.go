@@ -181,22 +181,29 @@ func spreadSelector(from *corev1.TopologySpreadConstraint, own map[string]string
 }
 
 // spreadTally counts the pods of a namespace that a selector means and that are not
-// being deleted.
+// being deleted; an empty selector counts none. Pods that come or go for a moment
+// count all the same: kube-scheduler has it so.
 func (s *Snapshot) spreadTally(namespace string, selector labels.Selector, none bool) *tally {
 	k := key{}
 	k.text("spread")
 	k.text(namespace)
 	k.text(selector.String())
-	if _, selectable := selector.Requirements(); !selectable || none {
-		k.text("none")
-		none = true
+	if _, selectable := selector.Requirements(); !selectable {
+		k.text("nothing")
 	}
-	return s.tallyOf(string(k), func(_ *Snapshot, c *class) int32 {
-		if !none && c.namespace == namespace && !c.leaving && selector.Matches(labels.Set(c.labels)) {
+	moved := func(_ *Snapshot, c *class) int32 {
+		if c.namespace == namespace && selector.Matches(labels.Set(c.labels)) {
 			return 1
 		}
 		return 0
-	})
+	}
+	weigh := func(s *Snapshot, c *class) int32 {
+		if none || c.leaving {
+			return 0
+		}
+		return moved(s, c)
+	}
+	return s.tallyOf(string(k), weigh, moved)
 }
 
 // countedNodes is the set of nodes over which a constraint counts: those that bear
@@ -277,17 +284,18 @@ func (s *Snapshot) termsTally(terms []*podTerm) *tally {
 	for _, t := range terms {
 		k.text(t.key)
 	}
-	return s.tallyOf(string(k), func(s *Snapshot, c *class) int32 {
+	weigh := func(s *Snapshot, c *class) int32 {
 		if allMean(s, terms, c) {
 			return 1
 		}
 		return 0
-	})
+	}
+	return s.tallyOf(string(k), weigh, weigh)
 }
 
 // keptTally counts the terms of residents that keep a class's pods away.
 func (s *Snapshot) keptTally(c *class, topology string) *tally {
-	return s.tallyOf(c.meantKey("kept", topology, 0), func(s *Snapshot, r *class) int32 {
+	weigh := func(s *Snapshot, r *class) int32 {
 		n := int32(0)
 		if r.terms != nil {
 			for _, t := range r.terms.apart {
@@ -297,28 +305,30 @@ func (s *Snapshot) keptTally(c *class, topology string) *tally {
 			}
 		}
 		return n
-	})
+	}
+	return s.tallyOf(c.meantKey("kept", topology, 0), weigh, weigh)
 }
 
 // pullTally sums the weights of residents' terms that mean a class.
 func (s *Snapshot) pullTally(c *class, topology string, hard int64) *tally {
-	return s.tallyOf(c.meantKey("pull", topology, hard), func(s *Snapshot, r *class) int32 {
+	weigh := func(s *Snapshot, r *class) int32 {
 		if r.terms == nil {
 			return 0
 		}
 		sum := int32(0)
-		weigh := func(terms []*podTerm, sign, fixed int32) {
+		each := func(terms []*podTerm, sign, fixed int32) {
 			for _, t := range terms {
 				if t.topology == topology && t.means(s, c, false) {
 					sum += sign*t.weight + fixed
 				}
 			}
 		}
-		weigh(r.terms.near, 0, int32(hard))
-		weigh(r.terms.likes, +1, 0)
-		weigh(r.terms.dislikes, -1, 0)
+		each(r.terms.near, 0, int32(hard))
+		each(r.terms.likes, +1, 0)
+		each(r.terms.dislikes, -1, 0)
 		return sum
-	})
+	}
+	return s.tallyOf(c.meantKey("pull", topology, hard), weigh, weigh)
 }
 
 // meantKey is the key of a tally of those that mean a class.
