@@ -212,15 +212,6 @@ func (l *life) decision(pod *corev1.Pod) error {
 
 var errNoController = errors.New("there is no volume controller")
 
-func withClaims(pod *corev1.Pod) bool {
-	for _, v := range pod.Spec.Volumes {
-		if v.PersistentVolumeClaim != nil || v.Ephemeral != nil {
-			return true
-		}
-	}
-	return false
-}
-
 func (l *life) tally(r *Result) {
 	switch {
 	case r.Theirs.Chosen != "":
@@ -244,8 +235,8 @@ func (l *life) tally(r *Result) {
 const writesMax = 100
 
 // outcome makes the world follow a decision: what our scheduler wants written is
-// written, for both to see. A pod with claims binds them first, which takes a volume
-// controller: all its writes fail. A pod that comes to nothing is taken away.
+// written, for both to see. Claims and volumes cannot be: a pod that waits for its claims
+// to be bound, and any other that comes to nothing, is taken away.
 func (l *life) outcome(pod *corev1.Pod) error {
 	key := kinds.KeyOf(pod)
 	for range writesMax {
@@ -257,12 +248,9 @@ func (l *life) outcome(pod *corev1.Pod) error {
 			return nil
 		}
 		for _, w := range writes {
-			answer := errNoController
-			if !withClaims(pod) {
-				var err error
-				if answer, err = l.write(&w.Req); err != nil {
-					return err
-				}
+			answer, err := l.write(&w.Req)
+			if err != nil {
+				return err
 			}
 			l.ours.Answered(l.now, w.ID, answer)
 		}
@@ -279,10 +267,11 @@ func (l *life) write(q *api.Request) (answer, err error) {
 	if i < 0 {
 		return apierrors.NewNotFound(q.Ref.Kind.Info().GVR().GroupResource(), q.Ref.Name), nil
 	}
-	pod, ok := kinds.Clone(l.world.objects[i]).(*corev1.Pod)
+	if q.Ref.Kind != kinds.Pod {
+		return errNoController, nil
+	}
+	pod := kinds.Clone(l.world.objects[i]).(*corev1.Pod)
 	switch {
-	case !ok:
-		return nil, fmt.Errorf("it writes %v, which is no pod", q)
 	case q.Verb == api.VerbDelete && (pod.DeletionTimestamp != nil || l.draw.Lingers()):
 		pod.DeletionTimestamp, pod.DeletionGracePeriodSeconds = &metav1.Time{Time: l.now}, new(int64)
 	case q.Verb == api.VerbDelete:
