@@ -26,6 +26,7 @@ const (
 	SchedulingGates                 = "SchedulingGates"
 	PrioritySort                    = "PrioritySort"
 	DefaultPreemption               = "DefaultPreemption"
+	DynamicResources                = "DynamicResources"
 	DefaultBinder                   = "DefaultBinder"
 	GangScheduling                  = "GangScheduling"
 )
@@ -48,6 +49,10 @@ type Profile struct {
 	Filters      []string   // in the order in which they are asked
 	Scores       []Weighted // in order
 	Preempts     bool       // DefaultPreemption is on
+	// Devices says that DynamicResources is on. No pod here claims devices; but in
+	// kube-scheduler the plugin has a word in the message of pods that are refused
+	// before any node is looked at.
+	Devices bool
 
 	AddedAffinity *corev1.NodeAffinity // NodeAffinityArgs.addedAffinity
 	Fit           FitArgs
@@ -166,6 +171,7 @@ func DefaultProfile() Profile {
 		Scores: []Weighted{{TaintToleration, 3}, {NodeAffinity, 2}, {NodeResourcesFit, 1}, {VolumeBinding, 1}, {PodTopologySpread, 2},
 			{InterPodAffinity, 2}, {NodeResourcesBalancedAllocation, 1}, {ImageLocality, 1}},
 		Preempts: true,
+		Devices:  true,
 		Fit:      FitArgs{Strategy: LeastAllocated, Resources: even},
 		Balanced: even,
 		Affinity: InterPodAffinityArgs{HardWeight: 1},

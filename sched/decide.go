@@ -27,6 +27,7 @@ type Decision struct {
 	Victims   []*corev1.Pod
 	// preemption is the end of the message, empty where none was tried.
 	preemption string
+	unprepared bool     // DynamicResources ends it: it was not asked before the pod was refused
 	ineligible bool     // the pod may not preempt; its nomination stays
 	plugins    []string // that rejected a node, sorted: what the pod waits for
 }
@@ -50,7 +51,9 @@ func (d *Decision) Message() string {
 	} else {
 		writeReasons(&b, d.Rejected)
 	}
-	if d.preemption != "" {
+	if d.unprepared {
+		b.WriteString(" not found")
+	} else if d.preemption != "" {
 		b.WriteString(" preemption: " + d.preemption)
 	}
 	return b.String()

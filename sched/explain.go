@@ -76,9 +76,7 @@ func (s *Snapshot) explain(p *profile, pod *corev1.Pod) *Explanation {
 	if refused != nil {
 		e.Refused, e.Plugin = strings.Join(refused.reasons, ", "), refused.plugin
 		d := Decision{Nodes: s.count, Refused: e.Refused}
-		if p.Preempts {
-			d.preemption = s.noPreemption(s.count, 0, nil)
-		}
+		s.refuse(p, &d)
 		e.Message = d.Message()
 		return e
 	}

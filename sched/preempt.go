@@ -91,6 +91,14 @@ func (x *search) preempt(d *Decision, listed func(i int32, c *cost)) {
 	d.preemption = x.s.noPreemption(helpless, noVictims, counts)
 }
 
+// refuse words the end of the message of a pod for which no node was looked at.
+func (s *Snapshot) refuse(p *profile, d *Decision) {
+	d.unprepared = p.Devices
+	if p.Preempts {
+		d.preemption = s.noPreemption(s.count, 0, nil)
+	}
+}
+
 // noPreemption words why no victims help.
 func (s *Snapshot) noPreemption(helpless, noVictims int, counts map[int32]int) string {
 	by := map[string]int{}

@@ -245,7 +245,7 @@ func (x *Snapshot) decideNominated(p *profile, pod *corev1.Pod, node string) (De
 func (x *Snapshot) makeRoom(p *profile, pod *corev1.Pod, d *Decision, before string) (nomination string) {
 	y, refused := x.searchFor(p, pod)
 	if refused != nil {
-		d.preemption = x.noPreemption(x.count, 0, nil)
+		x.refuse(p, d)
 		return ""
 	}
 	y.preempt(d, nil)
