@@ -84,7 +84,7 @@ func (c *Cluster) rough() *corev1.Pod {
 	if c.volumeful() && c.chance(70) {
 		c.podVolumes(pod)
 	}
-	mergeLabelKeys(pod)
+	c.mergeLabelKeys(pod)
 	return pod
 }
 

@@ -187,7 +187,13 @@ func (c *Cluster) spread() (out []corev1.TopologySpreadConstraint) {
 // mergeLabelKeys does what an API server does to the terms of a pod that is created:
 // the values of its own labels go into the selectors. Those of spread constraints
 // are left alone half of the time, as by servers before 1.34.
-func mergeLabelKeys(pod *corev1.Pod) {
+func (c *Cluster) mergeLabelKeys(pod *corev1.Pod) {
+	for i := range pod.Spec.TopologySpreadConstraints {
+		t := &pod.Spec.TopologySpreadConstraints[i]
+		if len(t.MatchLabelKeys) > 0 && c.chance(50) {
+			mergeKey(t.LabelSelector, pod, t.MatchLabelKeys[0], metav1.LabelSelectorOpIn)
+		}
+	}
 	a := pod.Spec.Affinity
 	if a == nil {
 		return
