@@ -59,12 +59,14 @@ type shape struct {
 	images      []string // as nodes report them
 	priority    int32
 	annotations map[string]string // those that begin with WishPrefix
+	again       bool              // it was decided on before
 	columns     *columns          // what each node is to it; nil until a decision needs it
 }
 
 type shapes struct {
 	byKey map[string]*shape
 	live  []*shape // those with columns
+	once  columns  // for one decision
 	clock uint64
 	key   []byte // reused
 }

@@ -35,6 +35,10 @@ const bucketsMax = 10_000
 func (s *Snapshot) columnsOf(sh *shape, p *profile) *columns {
 	h := &s.shapes
 	h.clock++
+	if p.named && sh.names.narrows() || !sh.again {
+		sh.again = true
+		return s.columnsOnce(sh, p)
+	}
 	c := sh.columns
 	if c == nil || c.profile != p {
 		if c == nil {
@@ -57,12 +61,59 @@ func (s *Snapshot) columnsOf(sh *shape, p *profile) *columns {
 	for ; c.seen < s.changed; c.seen++ {
 		s.reassess(c, s.changes[c.seen%changesMax])
 	}
-	if v := s.imagesVersion(sh.images); p.weights[ImageLocality] != 0 && (v != c.imagesVersion || len(c.images) < len(s.nodes)) {
+	if v := s.imagesVersion(sh.images); v != c.imagesVersion || len(c.images) < len(s.nodes) {
 		c.imagesVersion = v
-		c.images = slices.Grow(c.images[:0], len(s.nodes))[:len(s.nodes)]
-		c.anyImage = s.imageScores(sh.images, c.images)
+		s.fillImages(c)
 	}
 	return c
+}
+
+func (s *Snapshot) fillImages(c *columns) {
+	c.anyImage = false
+	c.images = slices.Grow(c.images[:0], len(s.nodes))[:len(s.nodes)]
+	if c.profile.weights[ImageLocality] != 0 {
+		c.anyImage = s.imageScores(c.shape.images, c.images)
+	}
+}
+
+// columnsOnce are columns for one decision: of a shape that is met for the first time,
+// which may be the last, and of one that names its nodes, of which only those are
+// looked at. They are good until the next call.
+func (s *Snapshot) columnsOnce(sh *shape, p *profile) *columns {
+	c := &s.shapes.once
+	n := len(s.nodes)
+	*c = columns{shape: sh, profile: p, counts: c.counts[:0], local: slices.Grow(c.local[:0], n)[:n], place: slices.Grow(c.place[:0], n)[:n],
+		avoid: slices.Grow(c.avoid[:0], n)[:n], prefer: slices.Grow(c.prefer[:0], n)[:n], images: c.images}
+	if !p.named || !sh.names.narrows() {
+		for i := range c.local {
+			c.local[i] = none
+		}
+		for i := range s.nodes {
+			s.reassess(c, int32(i))
+		}
+	} else {
+		s.assessNamed(c)
+	}
+	s.fillImages(c)
+	return c
+}
+
+// assessNamed works out what the nodes are that a shape names; all others are refused.
+func (s *Snapshot) assessNamed(c *columns) {
+	other := -1 - s.reasons.number(NodeAffinity, true, reasonNotNamed)
+	for i := range c.local {
+		c.local[i] = other
+	}
+	for _, i := range s.free {
+		c.local[i] = none
+	}
+	c.join(0, other)
+	c.counts[-1-other] = int32(s.count)
+	for _, name := range c.shape.names.names {
+		if i, ok := s.byName[name]; ok {
+			s.reassess(c, i)
+		}
+	}
 }
 
 // dropOldest takes the columns from the quarter of the shapes whose are not used for

@@ -12,7 +12,7 @@ import (
 // Decision says where a pod goes, or why nowhere.
 type Decision struct {
 	Node     string // empty when no node can take the pod
-	Score    int64  // of that node
+	Score    int64  // of that node; 0 if it was the only one, which is not scored
 	Nodes    int    // nodes there are
 	Feasible int    // nodes that could take the pod
 	// Rejected says why none could, and is empty when one could.
@@ -92,7 +92,7 @@ func (s *Snapshot) searchFor(p *profile, pod *corev1.Pod) (x search, refused *re
 	if x.volumes, refused = s.askVolumes(p, pod); refused != nil {
 		return x, refused
 	}
-	if c.shape.names.conflict && p.filters(NodeAffinity) {
+	if c.shape.names.conflict && p.named {
 		return x, &rejection{NodeAffinity, []string{reasonConflict}, true}
 	}
 	x.columns = s.columnsOf(c.shape, p)
@@ -190,7 +190,9 @@ func (x *search) byBucket(d *Decision) bool {
 		if len(c.buckets[score]) > 0 {
 			best := x.first(c.buckets[score])
 			d.Node, d.Feasible = x.s.nodes[best].Name, c.fit
-			d.Score = int64(score) + x.p.weights[TaintToleration]*scoreMax
+			if c.fit > 1 {
+				d.Score = int64(score) + x.p.weights[TaintToleration]*scoreMax
+			}
 			return true
 		}
 	}
@@ -215,7 +217,7 @@ func (x *search) feasible() []int32 {
 	switch sh := x.class.shape; {
 	case x.p.samples():
 		list = x.sample(list)
-	case sh.names.narrows():
+	case x.p.named && sh.names.narrows():
 		for _, name := range sh.names.names {
 			if i, ok := x.s.byName[name]; ok && x.columns.local[i] >= 0 && x.check(i) == accepted {
 				list = append(list, i)
@@ -306,7 +308,7 @@ func (x *search) explainFailure(d *Decision) {
 // first.
 func (x *search) whyNot(i int32) int32 {
 	n, sh := x.s.nodes[i], x.class.shape
-	if sh.names.narrows() && !sh.names.has(n.Name) && x.p.filters(NodeAffinity) {
+	if x.p.named && sh.names.narrows() && !sh.names.has(n.Name) {
 		return x.s.reasons.number(NodeAffinity, true, reasonNotNamed)
 	}
 	for _, name := range x.p.order {

@@ -67,6 +67,10 @@ type Candidate struct {
 // explain looks at a pod as decide does, and writes down what it sees.
 func (s *Snapshot) explain(p *profile, pod *corev1.Pod) *Explanation {
 	e := &Explanation{Pod: kinds.KeyOf(pod).String()}
+	if s.count == 0 {
+		e.Message = (&Decision{}).Message()
+		return e
+	}
 	own := s.nominated.byPod[kinds.KeyOf(pod)]
 	if own != nil {
 		s.unnominate(own.key)

@@ -13,7 +13,7 @@ import (
 // filter that refuses it ends the walk. Nodes that the affinity does not name are not
 // asked at all.
 func (s *Snapshot) localCheck(p *profile, i int32, sh *shape) int32 {
-	if sh.names.narrows() && !sh.names.has(s.nodes[i].Name) {
+	if p.named && sh.names.narrows() && !sh.names.has(s.nodes[i].Name) {
 		return s.reasons.number(NodeAffinity, true, reasonNotNamed)
 	}
 	for _, f := range p.local {
@@ -129,9 +129,9 @@ func (s *Snapshot) short(p *profile, a, u, more, want *amounts) int32 {
 	check(corev1.ResourceMemory, want.memBytes, u.memBytes+more.memBytes, a.memBytes)
 	check(corev1.ResourceEphemeralStorage, want.diskBytes, u.diskBytes+more.diskBytes, a.diskBytes)
 	first := len(list)
-	for j, n := range want.other {
-		if n > 0 && !p.Fit.ignores(s.names[j]) {
-			check(s.names[j], n, u.of(j)+more.of(j), a.of(j))
+	for _, x := range want.other {
+		if name := s.names[x.number]; x.n > 0 && !p.Fit.ignores(name) {
+			check(name, x.n, u.of(x.number)+more.of(x.number), a.of(x.number))
 		}
 	}
 	if len(list) == 0 {

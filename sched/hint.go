@@ -98,8 +98,8 @@ func (s *Snapshot) mayFit(sh *shape, c *change) bool {
 
 // covers says whether there is enough of all that is asked for.
 func covers(has, want *amounts) bool {
-	for i, n := range want.other {
-		if n > has.of(i) {
+	for _, x := range want.other {
+		if x.n > has.of(x.number) {
 			return false
 		}
 	}
@@ -108,8 +108,8 @@ func covers(has, want *amounts) bool {
 
 // lessThan says whether a is less than b in anything.
 func lessThan(a, b *amounts) bool {
-	for i, n := range b.other {
-		if a.of(i) < n {
+	for _, x := range b.other {
+		if a.of(x.number) < x.n {
 			return true
 		}
 	}

@@ -13,6 +13,7 @@ import (
 type profile struct {
 	*Profile
 	local   []localFilter // the filters that look at one node, in order
+	named   bool          // NodeAffinity is a filter, so affinity may name the nodes that are looked at
 	mixed   bool          // a filter that looks at more comes before one of them
 	volumes []string      // the volume filters, in order
 	spreads bool          // PodTopologySpread is a filter or a score
@@ -65,6 +66,7 @@ type localScore struct {
 // ready makes a profile ready. What a profile may hold, package config checks.
 func ready(from *Profile) *profile {
 	p := &profile{Profile: from, weights: map[string]int64{}, order: slices.Clone(from.Filters)}
+	p.named = p.filters(NodeAffinity)
 	for _, name := range from.Filters {
 		switch name {
 		case PodTopologySpread:

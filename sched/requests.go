@@ -2,6 +2,7 @@ package sched
 
 import (
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -18,7 +19,13 @@ const (
 // amounts are what a pod asks for, or a node has.
 type amounts struct {
 	cpuMilli, memBytes, diskBytes, pods int64
-	other                               []int64 // extended resources by their number in the snapshot; may be shorter than it could
+	other                               []extra // extended resources, by number
+}
+
+// extra is an amount of an extended resource, by its number in the snapshot.
+type extra struct {
+	number int32
+	n      int64
 }
 
 func (a *amounts) add(b *amounts, sign int64) {
@@ -26,24 +33,26 @@ func (a *amounts) add(b *amounts, sign int64) {
 	a.memBytes += sign * b.memBytes
 	a.diskBytes += sign * b.diskBytes
 	a.pods += sign * b.pods
-	for i, n := range b.other {
-		if n != 0 {
-			a.grow(i)
-			a.other[i] += sign * n
-		}
+	for _, x := range b.other {
+		*a.slot(x.number) += sign * x.n
 	}
 }
 
-func (a *amounts) grow(i int) {
-	for len(a.other) <= i {
-		a.other = append(a.other, 0)
+// slot is the place of an extended resource's amount.
+func (a *amounts) slot(number int32) *int64 {
+	at, found := slices.BinarySearchFunc(a.other, number, func(x extra, n int32) int { return int(x.number - n) })
+	if !found {
+		a.other = slices.Insert(a.other, at, extra{number: number})
 	}
+	return &a.other[at].n
 }
 
 // of is the amount of an extended resource.
-func (a *amounts) of(i int) int64 {
-	if i < len(a.other) {
-		return a.other[i]
+func (a *amounts) of(number int32) int64 {
+	for _, x := range a.other {
+		if x.number == number {
+			return x.n
+		}
 	}
 	return 0
 }
@@ -77,9 +86,7 @@ func (s *Snapshot) amountsOf(list corev1.ResourceList) amounts {
 		case corev1.ResourcePods:
 			a.pods = q.Value()
 		default:
-			i := s.resourceNumber(name)
-			a.grow(i)
-			a.other[i] = q.Value()
+			*a.slot(s.resourceNumber(name)) = q.Value()
 		}
 	}
 	return a
@@ -87,10 +94,10 @@ func (s *Snapshot) amountsOf(list corev1.ResourceList) amounts {
 
 // resourceNumber is the number of an extended resource. Numbers depend on the order
 // of arrival; nothing that is decided does.
-func (s *Snapshot) resourceNumber(name corev1.ResourceName) int {
+func (s *Snapshot) resourceNumber(name corev1.ResourceName) int32 {
 	i, ok := s.resources[name]
 	if !ok {
-		i = len(s.names)
+		i = int32(len(s.names))
 		s.resources[name] = i
 		s.names = append(s.names, name)
 	}

@@ -32,8 +32,8 @@ type Snapshot struct {
 	changes []int32 // the last changesMax nodes that changed, a ring
 	changed uint64  // how many changes there were
 
-	resources  map[corev1.ResourceName]int // numbers of extended resources
-	names      []corev1.ResourceName       // by number
+	resources  map[corev1.ResourceName]int32 // numbers of extended resources
+	names      []corev1.ResourceName         // by number
 	images     map[string]*image
 	topologies map[string]*topology
 	classes    classes
@@ -65,7 +65,7 @@ type resident struct {
 // NewSnapshot returns a snapshot of no nodes.
 func NewSnapshot() *Snapshot {
 	s := &Snapshot{byName: map[string]int32{}, residents: map[kinds.Key]*resident{}, strays: map[string][]*resident{},
-		resources: map[corev1.ResourceName]int{}, images: map[string]*image{}, topologies: map[string]*topology{},
+		resources: map[corev1.ResourceName]int32{}, images: map[string]*image{}, topologies: map[string]*topology{},
 		namespaces: map[string]map[string]string{}, changes: make([]int32, changesMax)}
 	s.classes.byKey, s.shapes.byKey = map[string]*class{}, map[string]*shape{}
 	s.tallies.byKey, s.tallies.sets = map[string]*tally{}, map[string]*nodeSet{}
