@@ -147,7 +147,14 @@ type Extender struct {
 	CAFile        string
 	CertFile      string
 	KeyFile       string
+	CAData        []byte // instead of the files, PEM
+	CertData      []byte
+	KeyData       []byte
 }
+
+// ExtenderTimeout is how long an extender is waited for whose configuration says
+// nothing of it.
+const ExtenderTimeout = 5 * time.Second
 
 // Default back-off of a pod that found no node.
 const (

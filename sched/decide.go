@@ -79,8 +79,9 @@ type search struct {
 	wants   *wants
 	lows    []int32 // of the hard rules of spread
 	volumes volumeAsk
-	hash    uint64 // of the pod's UID
-	binds   bool   // nodes have to be asked about more than themselves
+	hash    uint64            // of the pod's UID
+	share   map[string]string // labels of CheckServiceAffinity
+	binds   bool              // nodes have to be asked about more than themselves
 	ranking ranking
 }
 
@@ -99,7 +100,8 @@ func (s *Snapshot) searchFor(p *profile, pod *corev1.Pod) (x search, refused *re
 	x.wants = s.wantsOf(c, p)
 	x.lows = x.wants.lows(s.scratch.lows)
 	s.scratch.lows = x.lows
-	x.binds = x.volumes.asks() || pod.Spec.NodeName != "" || x.wants.binds() || s.nominated.matter(c)
+	x.share = s.shareOf(p, pod, c)
+	x.binds = x.share != nil || x.volumes.asks() || pod.Spec.NodeName != "" || x.wants.binds() || s.nominated.matter(c)
 	return x, nil
 }
 
@@ -115,6 +117,9 @@ func (x *search) check(i int32) int32 {
 		if why := x.volumes.check(x.s, x.p, i); why != accepted {
 			return why
 		}
+	}
+	if why := x.sharing(i); why != accepted {
+		return why
 	}
 	if why := x.others(i); why != accepted {
 		return why
@@ -221,7 +226,7 @@ func (x *search) feasible() []int32 {
 				list = append(list, i)
 			}
 		}
-	case x.volumes.asks() || x.pod.Spec.NodeName != "" || x.s.nominated.matter(x.class):
+	case x.share != nil || x.volumes.asks() || x.pod.Spec.NodeName != "" || x.s.nominated.matter(x.class):
 		for i, v := range x.columns.local {
 			if v >= 0 && x.check(int32(i)) == accepted {
 				list = append(list, int32(i))
@@ -318,6 +323,8 @@ func (x *search) whyNot(i int32) int32 {
 			why = x.affine(i)
 		case VolumeRestrictions, NodeVolumeLimits, VolumeBinding, VolumeZone:
 			why = x.volumes.checkOne(x.s, name, i)
+		case CheckServiceAffinity:
+			why = x.sharing(i)
 		case NodeName:
 			if x.pod.Spec.NodeName != "" && x.pod.Spec.NodeName != n.Name {
 				why = x.s.reasons.number(NodeName, true, reasonNodeName)
