@@ -306,9 +306,4 @@ func (l *Local) flush() error {
 }
 
 // StartLocal is NewLocal for a workload, with the scheduler configuration it names.
-func StartLocal(w *Workload) (Cluster, error) {
-	if w.SchedulerConfig != "" {
-		return nil, fmt.Errorf("%s: scheduler configuration files cannot be read yet", w.SchedulerConfig)
-	}
-	return NewLocal(sched.DefaultConfig())
-}
+func StartLocal(w *Workload) (Cluster, error) { return NewLocal(w.Scheduler) }
