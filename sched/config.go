@@ -37,7 +37,8 @@ type Config struct {
 	Profiles       []Profile // at least one; the names differ
 	InitialBackoff time.Duration
 	MaxBackoff     time.Duration
-	Extenders      []Extender
+	Extenders      []Extender // in the order in which they are asked
+	Asker          Asker      `json:"-"` // asks them; a world sets it where there are any
 }
 
 // Profile is one scheduler by its name, with its plugins.

@@ -28,6 +28,8 @@ type profile struct {
 	added     *nodeSelector
 	addedSoft []softTerm
 	policies  []boundPolicy
+	extenders []Extender
+	asker     Asker
 }
 
 func (p *profile) addScore(f localScore) {

@@ -48,6 +48,9 @@ type Local struct {
 
 // NewLocal returns an empty cluster whose scheduler goes by a valid configuration.
 func NewLocal(cfg sched.Config) (*Local, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
 	st := store.New(store.WindowDefault)
 	a, err := api.New(st, rand.New(rand.NewPCG(1, 1)), api.DefaultConfig())
 	if err != nil {
