@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	podresource "k8s.io/component-helpers/resource"
 )
 
 // Limits of what is kept between decisions.
@@ -322,6 +323,9 @@ func (k *key) resized(pod *corev1.Pod) {
 				k.quantities(c.Resources.Requests)
 			}
 		}
+	}
+	if podresource.IsPodResizeInfeasible(pod) {
+		k.text("infeasible")
 	}
 	if pod.Status.Resources != nil {
 		k.quantities(pod.Status.Resources.Requests)

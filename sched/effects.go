@@ -175,8 +175,7 @@ func (s *Scheduler) yieldRoom(pod *corev1.Pod, node string) {
 		if n.class.priority >= priority(pod) || s.pending[n.key] == nil {
 			continue
 		}
-		s.snapshot.unnominate(n.key)
-		p := *s.pending[n.key]
+		p := *s.pending[n.key] // it counts until the watch tells that it was written
 		p.Status.NominatedNodeName = ""
 		s.send(sentStatus, &p, "", api.UpdateStatus(&p))
 	}

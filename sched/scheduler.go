@@ -70,6 +70,9 @@ func (s *Scheduler) Nodes() int { return s.snapshot.count }
 // Waiting is the number of pods that wait for a node.
 func (s *Scheduler) Waiting() int { return s.queue.Len() }
 
+// Pending is a pod that waits for a node, as last seen; nil for one that does not.
+func (s *Scheduler) Pending(key kinds.Key) *corev1.Pod { return s.pending[key] }
+
 // See takes one event of the view. cause is the event of the trace that brought it.
 func (s *Scheduler) See(now time.Time, e store.Event, cause uint64) {
 	x := s.snapshot

@@ -22,6 +22,7 @@ import (
 type manifest struct {
 	path  string
 	text  string
+	kind  kinds.Kind         // where the object does not say it; 0 for one that must
 	tmpl  *template.Template // nil for a plain object
 	plain kinds.Object       // read once, copied for each use
 }
@@ -32,10 +33,11 @@ type lackError struct{ what string }
 func (e *lackError) Error() string { return e.what + " is not there" }
 
 // load reads a manifest that a field of the file names. With expand, it is a
-// template. Problems are noted and nil is returned.
-func (r *reader) load(field, path string, expand bool) *manifest {
+// template. Problems are noted and nil is returned. kind is what the object is where it
+// does not say.
+func (r *reader) load(field, path string, expand bool, kind kinds.Kind) *manifest {
 	full := r.beside(path)
-	key := fmt.Sprint(expand, full)
+	key := fmt.Sprint(expand, kind, full)
 	if m, ok := r.manifests[key]; ok {
 		return m
 	}
@@ -47,7 +49,7 @@ func (r *reader) load(field, path string, expand bool) *manifest {
 		r.fail(field, path, "%s: %s; the path is relative to the folder of %s", full, in.Problem, r.file)
 		return nil
 	}
-	m := &manifest{path: full, text: string(data)}
+	m := &manifest{path: full, text: string(data), kind: kind}
 	if expand && strings.Contains(m.text, "{{") {
 		if m.tmpl, err = template.New(full).Funcs(functions()).Parse(m.text); err != nil {
 			r.note(templateError(full, err))
@@ -78,7 +80,7 @@ func (m *manifest) object(params map[string]any, index, count int) (kinds.Object
 		return kinds.Clone(m.plain), nil
 	}
 	if m.tmpl == nil {
-		o, err := decodeOne(m.path, []byte(m.text))
+		o, err := m.decode([]byte(m.text))
 		if err != nil {
 			return nil, err
 		}
@@ -92,7 +94,7 @@ func (m *manifest) object(params map[string]any, index, count int) (kinds.Object
 	if err := m.tmpl.Execute(&b, env); err != nil {
 		return nil, templateError(m.path, err)
 	}
-	return decodeOne(m.path, b.text)
+	return m.decode(b.text)
 }
 
 // limited is what a template has written, up to the size of a file.
@@ -106,12 +108,14 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func decodeOne(path string, text []byte) (kinds.Object, error) {
+func (m *manifest) decode(text []byte) (kinds.Object, error) {
+	path := m.path
 	roots, err := kinds.ParseYAML(path, text)
 	if err != nil {
 		return nil, err
 	}
 	if len(roots) == 1 {
+		m.implyType(roots[0])
 		if what := lacks(roots[0]); what != "" {
 			return nil, &lackError{fmt.Sprintf("%s:%d: %s", path, kinds.FindLine(roots[0], "kind"), what)}
 		}
@@ -139,6 +143,21 @@ func decodeOne(path string, text []byte) (kinds.Object, error) {
 		}
 	}
 	return docs[0].Object, nil
+}
+
+// implyType adds the apiVersion and kind that an operation leaves no choice of:
+// upstream reads such files without them.
+func (m *manifest) implyType(n *yaml.Node) {
+	if m.kind == 0 || n.Kind != yaml.MappingNode {
+		return
+	}
+	gvk := m.kind.Info().GVK
+	for _, f := range [][2]string{{"apiVersion", gvk.GroupVersion().String()}, {"kind", gvk.Kind}} {
+		if kinds.FindNode(n, f[0]) == nil {
+			n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: f[0], Line: n.Line},
+				&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: f[1], Line: n.Line})
+		}
+	}
 }
 
 // typeOf is the apiVersion and kind that an object bears.
@@ -189,7 +208,7 @@ func podLacks(pod *corev1.Pod) (what, field string) {
 // source loads a manifest and tries it with the first and the last number. kind is
 // what it must be; 0 is any.
 func (r *resolver) source(field, path string, kind kinds.Kind, expand bool, params map[string]any, count int) *manifest {
-	m := r.load(r.at+"."+field, path, expand)
+	m := r.load(r.at+"."+field, path, expand, kind)
 	if m == nil {
 		return nil
 	}

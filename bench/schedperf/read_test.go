@@ -86,7 +86,7 @@ func playObject(t *testing.T, d *datadriven.TestData, full string) string {
 		require.NoError(t, json.Unmarshal([]byte(d.Input), &params))
 	}
 	r := &reader{file: full, seen: map[kinds.InputError]bool{}, manifests: map[string]*manifest{}}
-	m := r.load("", full, true)
+	m := r.load("", full, true, 0)
 	if m == nil {
 		return "error: " + r.errs[0].Error() + "\n"
 	}
@@ -139,7 +139,7 @@ func TestLimits(t *testing.T) {
 
 	r := &reader{file: path, seen: map[kinds.InputError]bool{}, manifests: map[string]*manifest{}}
 	require.NoError(t, os.WriteFile(path, []byte("{{range .list}}{{$.text}}{{end}}"), 0o666))
-	_, err = r.load("", path, true).object(map[string]any{"list": make([]int, 5), "text": strings.Repeat("x", fileBytesMax/4)}, 0, 1)
+	_, err = r.load("", path, true, 0).object(map[string]any{"list": make([]int, 5), "text": strings.Repeat("x", fileBytesMax/4)}, 0, 1)
 	require.ErrorContains(t, err, fmt.Sprintf("makes more than %d bytes", fileBytesMax))
 
 	many := func(op string) string {
@@ -199,7 +199,7 @@ func FuzzTemplate(f *testing.F) {
 		path := filepath.Join(dir, "x.yaml")
 		require.NoError(t, os.WriteFile(path, text, 0o666))
 		r := &reader{file: path, seen: map[kinds.InputError]bool{}, manifests: map[string]*manifest{}}
-		m := r.load("", path, true)
+		m := r.load("", path, true, 0)
 		if m == nil {
 			require.Len(t, r.errs, 1)
 			return

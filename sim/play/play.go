@@ -5,10 +5,12 @@ import (
 	"runtime/debug"
 	"time"
 
+	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/cluster/store"
 	"seatrial.dev/seatrial/internal/trace"
 	"seatrial.dev/seatrial/scenarios"
 	"seatrial.dev/seatrial/scenarios/check"
+	"seatrial.dev/seatrial/sched"
 	"seatrial.dev/seatrial/sim"
 	"seatrial.dev/seatrial/sim/world"
 )
@@ -23,6 +25,13 @@ type Options struct {
 	// Watch is shown every write to the store, with the number of the event during
 	// which it was made; nil shows none.
 	Watch func(now sim.Time, seq uint64, e store.Event)
+	// Decided is told of every decision of the scheduler just before it is made, with a
+	// function that says how the pod is looked at; nil is not.
+	Decided func(now sim.Time, pod kinds.Ref, explain func() *sched.Explanation)
+	// Waiting is asked at the end for a pod whose look, if it has no node yet, is then
+	// told; the zero Key is none.
+	Waiting     kinds.Key
+	WaitingLook func(now sim.Time, e *sched.Explanation)
 	// Progress is called every so often in wall time with the virtual time
 	// reached; nil is not.
 	Progress func(now sim.Time, events uint64)
@@ -52,8 +61,16 @@ func Run(scn *scenarios.Scenario, opts Options) (v scenarios.Verdict, state *sto
 	judge.Watch(w.Store())
 	w.Engine().Record(opts.Recorder)
 	w.StopWhen(opts.Stop)
+	if opts.Decided != nil {
+		w.ExplainTo(func(pod kinds.Ref, explain func() *sched.Explanation) {
+			opts.Decided(w.Engine().Now(), pod, explain)
+		})
+	}
 	v.Err = guarded(w, &observer{Judge: judge, w: w, opts: opts})
 	v.Time, v.Events, v.Hash = w.Engine().Now(), w.Engine().Handled(), w.Engine().Hash()
+	if e := w.Explain(opts.Waiting); e != nil && v.Err == nil {
+		opts.WaitingLook(w.Engine().Now(), e)
+	}
 	v.Checks = judge.Results()
 	v.Steps = judge.FailedSteps()
 	return v, w.Store()

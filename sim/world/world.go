@@ -125,6 +125,16 @@ func (w *World) StopWhen(stop func() bool) { w.stop = stop }
 // function that says how the pod is looked at. It must change nothing.
 func (w *World) ExplainTo(f func(pod kinds.Ref, explain func() *sched.Explanation)) { w.explain = f }
 
+// Explain says how a pod that has no node yet is looked at now; nil for one that has a
+// node, or is not there.
+func (w *World) Explain(pod kinds.Key) *sched.Explanation {
+	p := w.sched.sched.Pending(pod)
+	if p == nil {
+		return nil
+	}
+	return w.sched.sched.Explain(w.eng.Date(), p)
+}
+
 // stopEvery is how many events are handled between two times that stop is asked.
 const stopEvery = 4096
 
