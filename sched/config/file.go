@@ -1,6 +1,8 @@
 package config
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -77,6 +79,11 @@ type filePlugins struct {
 type pluginSet struct {
 	Enabled  []filePlugin `json:"enabled"`
 	Disabled []filePlugin `json:"disabled"`
+}
+
+// same says whether two lists name the same plugins.
+func (p *pluginSet) same(q *pluginSet) bool {
+	return slices.Equal(p.Enabled, q.Enabled) && slices.EqualFunc(p.Disabled, q.Disabled, func(a, b filePlugin) bool { return a.Name == b.Name })
 }
 
 type filePlugin struct {

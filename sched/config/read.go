@@ -167,6 +167,9 @@ func (r *reader) configuration() {
 		} else {
 			r.percentage(at+".percentageOfNodesToScore", *p.PercentageOfNodesToScore)
 		}
+		if !p.Plugins.QueueSort.same(&in.Profiles[0].Plugins.QueueSort) {
+			r.fail(at+".plugins.queueSort", "must be the same for all profiles, which share one queue: that of profiles[0] differs")
+		}
 		out := r.profile(at, p)
 		if len(ignored) > 0 {
 			out.Fit.Ignored = ignored
