@@ -72,7 +72,9 @@ func readUpstream(text string) (string, error) {
 	var b strings.Builder
 	for _, p := range cfg.Profiles {
 		list := s.Profiles[p.SchedulerName].ListPlugins()
-		absent := func(p schedconfig.Plugin) bool { return p.Name == "DynamicResources" || p.Name == "NodeDeclaredFeatures" }
+		absent := func(p schedconfig.Plugin) bool {
+			return p.Name == "DynamicResources" || p.Name == "NodeDeclaredFeatures"
+		}
 		var filters []string
 		for _, f := range slices.DeleteFunc(list.Filter.Enabled, absent) {
 			filters = append(filters, f.Name)
