@@ -45,6 +45,7 @@ type fileSpec struct {
 type fileCluster struct {
 	Network    fileNetwork `json:"network"`
 	NodeGroups []fileGroup `json:"nodeGroups"`
+	Scheduler  string      `json:"scheduler"` // a file beside this one
 }
 
 type fileNetwork struct {

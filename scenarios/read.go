@@ -21,6 +21,7 @@ import (
 
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/sched"
+	"seatrial.dev/seatrial/sched/config"
 )
 
 // Limits of a scenario.
@@ -165,6 +166,7 @@ func (r *reader) read() {
 	r.network()
 	r.nodes()
 	r.podNetwork()
+	r.scheduler()
 	r.images()
 	r.manifests()
 	r.timeline()
@@ -236,6 +238,38 @@ func roomFor(cidr string) int {
 		return 0
 	}
 	return 1 << (24 - p.Bits())
+}
+
+// scheduler reads the scheduler's configuration, a file of either kind that package
+// config knows.
+func (r *reader) scheduler() {
+	const field = "spec.cluster.scheduler"
+	name := r.in.Spec.Cluster.Scheduler
+	if name == "" {
+		return
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(r.file), name)
+	}
+	info, err := os.Stat(name)
+	var data []byte
+	if err == nil && info.Size() <= config.BytesMax {
+		data, err = os.ReadFile(name)
+	}
+	switch {
+	case err != nil:
+		r.fail(field, "%s: %s", name, readProblem(err))
+		return
+	case info.Size() > config.BytesMax:
+		r.fail(field, "%s has %d bytes, more than the %d that a scheduler's configuration may have", name, info.Size(), config.BytesMax)
+		return
+	}
+	cfg, warnings, err := config.Read(name, data)
+	if err != nil {
+		r.include(field, err)
+		return
+	}
+	r.scn.Scheduler, r.scn.Warnings = cfg, append(r.scn.Warnings, warnings...)
 }
 
 func (r *reader) cidr(name, value, standard string, longest int) string {

@@ -118,6 +118,9 @@ func (s *Scenario) WithRecording(dir string, seed uint64, entries []Recorded, en
 	if spec["manifests"] != nil {
 		spec["manifests"] = movedPaths(spec["manifests"], from, dir)
 	}
+	if cluster, _ := spec["cluster"].(map[string]any); cluster["scheduler"] != nil {
+		cluster["scheduler"] = movedPaths(cluster["scheduler"], from, dir)
+	}
 	spec["timeline"], spec["duration"], spec["seed"] = line, end.String(), seed
 	if !s.Start.IsZero() {
 		spec["start"] = s.Start.Format(time.RFC3339)

@@ -37,7 +37,8 @@ type Config struct {
 	Profiles       []Profile // at least one; the names differ
 	InitialBackoff time.Duration
 	MaxBackoff     time.Duration
-	Extenders      []Extender
+	Extenders      []Extender // in the order in which they are asked
+	Asker          Asker      `json:"-"` // asks them; a world sets it where there are any
 }
 
 // Profile is one scheduler by its name, with its plugins.
@@ -147,7 +148,14 @@ type Extender struct {
 	CAFile        string
 	CertFile      string
 	KeyFile       string
+	CAData        []byte // instead of the files, PEM
+	CertData      []byte
+	KeyData       []byte
 }
+
+// ExtenderTimeout is how long an extender is waited for whose configuration says
+// nothing of it.
+const ExtenderTimeout = 5 * time.Second
 
 // Default back-off of a pod that found no node.
 const (

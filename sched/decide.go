@@ -20,6 +20,9 @@ type Decision struct {
 	// Refused says why no node was looked at; Plugin is who says so.
 	Refused string
 	Plugin  string
+	// Failed is the error that ended the attempt, as of an extender; it is tried again
+	// after a back-off.
+	Failed string
 	// Hopeless is the number of nodes that no preemption could help.
 	Hopeless int
 	// Preempted is the node on which room is being made, with the pods that go.
@@ -27,9 +30,10 @@ type Decision struct {
 	Victims   []*corev1.Pod
 	// preemption is the end of the message, empty where none was tried.
 	preemption string
-	unprepared bool     // DynamicResources ends it: it was not asked before the pod was refused
-	ineligible bool     // the pod may not preempt; its nomination stays
-	plugins    []string // that rejected a node, sorted: what the pod waits for
+	unprepared bool            // DynamicResources ends it: it was not asked before the pod was refused
+	ineligible bool            // the pod may not preempt; its nomination stays
+	refused    map[int32]int32 // nodes that extenders refused, and why
+	plugins    []string        // that rejected a node, sorted: what the pod waits for
 }
 
 // Rejection counts the nodes that were rejected for one reason.
@@ -79,9 +83,13 @@ type search struct {
 	wants   *wants
 	lows    []int32 // of the hard rules of spread
 	volumes volumeAsk
-	hash    uint64 // of the pod's UID
-	binds   bool   // nodes have to be asked about more than themselves
+	hash    uint64            // of the pod's UID
+	share   map[string]string // labels of CheckServiceAffinity
+	binds   bool              // nodes have to be asked about more than themselves
 	ranking ranking
+	asked   []*Extender     // whose business the pod is
+	refused map[int32]int32 // nodes that they refused, and the rejection's number
+	heard   []opinion       // what they say of the others
 }
 
 // searchFor brings what is kept up to date and prepares the search. A pod that is
@@ -99,7 +107,11 @@ func (s *Snapshot) searchFor(p *profile, pod *corev1.Pod) (x search, refused *re
 	x.wants = s.wantsOf(c, p)
 	x.lows = x.wants.lows(s.scratch.lows)
 	s.scratch.lows = x.lows
-	x.binds = x.volumes.asks() || pod.Spec.NodeName != "" || x.wants.binds() || s.nominated.matter(c)
+	if len(p.extenders) > 0 {
+		x.asked = p.concerned(pod)
+	}
+	x.share = s.shareOf(p, pod, c)
+	x.binds = x.share != nil || x.volumes.asks() || pod.Spec.NodeName != "" || x.wants.binds() || s.nominated.matter(c)
 	return x, nil
 }
 
@@ -115,6 +127,9 @@ func (x *search) check(i int32) int32 {
 		if why := x.volumes.check(x.s, x.p, i); why != accepted {
 			return why
 		}
+	}
+	if why := x.sharing(i); why != accepted {
+		return why
 	}
 	if why := x.others(i); why != accepted {
 		return why
@@ -165,6 +180,10 @@ func (s *Snapshot) decide(p *profile, pod *corev1.Pod) Decision {
 		return d
 	}
 	if x.columns.fit > 0 {
+		if len(x.asked) > 0 {
+			x.decideAsking(&d)
+			return d
+		}
 		if x.byBucket(&d) {
 			return d
 		}
@@ -223,7 +242,7 @@ func (x *search) feasible() []int32 {
 				list = append(list, i)
 			}
 		}
-	case x.volumes.asks() || x.pod.Spec.NodeName != "" || x.s.nominated.matter(x.class):
+	case x.share != nil || x.volumes.asks() || x.pod.Spec.NodeName != "" || x.s.nominated.matter(x.class):
 		for i, v := range x.columns.local {
 			if v >= 0 && x.check(int32(i)) == accepted {
 				list = append(list, int32(i))
@@ -247,6 +266,7 @@ func (x *search) best(feasible []int32) (best int32, top int64) {
 		return feasible[0], 0 // kube-scheduler scores nothing then
 	}
 	totals := x.rank(feasible).totals(feasible)
+	x.addOpinions(totals, feasible)
 	best, top = -1, -1
 	topHash := uint64(0)
 	for k, i := range feasible {
@@ -271,7 +291,7 @@ func (x *search) explainFailure(d *Decision) {
 		}
 		counts[why] += n
 	}
-	if x.columns.fit > 0 || x.p.mixed || x.pod.Spec.NodeName != "" {
+	if x.columns.fit > 0 || x.p.mixed || x.pod.Spec.NodeName != "" || x.refused != nil {
 		clear(counts)
 		for i := range x.s.nodes {
 			if x.s.nodes[i] != nil {
@@ -320,6 +340,8 @@ func (x *search) whyNot(i int32) int32 {
 			why = x.affine(i)
 		case VolumeRestrictions, NodeVolumeLimits, VolumeBinding, VolumeZone:
 			why = x.volumes.checkOne(x.s, name, i)
+		case CheckServiceAffinity:
+			why = x.sharing(i)
 		case NodeName:
 			if x.pod.Spec.NodeName != "" && x.pod.Spec.NodeName != n.Name {
 				why = x.s.reasons.number(NodeName, true, reasonNodeName)
@@ -332,7 +354,12 @@ func (x *search) whyNot(i int32) int32 {
 		}
 	}
 	if x.s.nominated.crowded(i, x) {
-		return x.s.nominated.check(i, x)
+		if why := x.s.nominated.check(i, x); why != accepted {
+			return why
+		}
+	}
+	if why, ok := x.refused[i]; ok {
+		return why
 	}
 	return accepted
 }

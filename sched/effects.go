@@ -57,7 +57,7 @@ func (s *Scheduler) assume(now time.Time, pod *corev1.Pod, node string) {
 	x := s.snapshot
 	x.Assume(pod, node)
 	if !volumes.Concerns(pod) {
-		s.bind(pod, node)
+		s.bind(now, pod, node)
 		return
 	}
 	p := s.profiles[pod.Spec.SchedulerName]
@@ -78,8 +78,13 @@ func (s *Scheduler) assume(now time.Time, pod *corev1.Pod, node string) {
 	s.bindReady(now)
 }
 
-func (s *Scheduler) bind(pod *corev1.Pod, node string) {
+func (s *Scheduler) bind(now time.Time, pod *corev1.Pod, node string) {
 	key := kinds.KeyOf(pod)
+	if err := s.bindByExtender(pod, node); err != nil {
+		s.giveUp(now, pod, "")
+		s.complain(now, pod, err.Error())
+		return
+	}
 	s.send(sentBind, pod, node, api.Bind(key, pod.UID, node),
 		api.Normal(pod, pod.Spec.SchedulerName, "Scheduled", "Successfully assigned "+key.String()+" to "+node))
 }
@@ -100,7 +105,7 @@ func (s *Scheduler) bindReady(now time.Time) {
 		switch {
 		case ok:
 			delete(s.binding, key)
-			s.bind(b.pod, b.node)
+			s.bind(now, b.pod, b.node)
 		case failed != "":
 			s.giveUp(now, b.pod, failed)
 		case !now.Before(b.since.Add(volumes.BindTimeout)):
@@ -122,6 +127,31 @@ func (s *Scheduler) giveUp(now time.Time, pod *corev1.Pod, why string) {
 	s.changed(now, 0, &change{pod: pod, class: x.classOf(pod), gone: true})
 }
 
+// fail ends an attempt that met an error: the pod is tried again after its back-off.
+func (s *Scheduler) fail(now time.Time, pod *corev1.Pod, why string) {
+	s.queue.Retry(now, kinds.KeyOf(pod))
+	s.complain(now, pod, why)
+}
+
+// complain tells of an error in an event and in the pod's PodScheduled condition, and
+// takes its nomination away.
+func (s *Scheduler) complain(now time.Time, pod *corev1.Pod, why string) {
+	s.snapshot.nominate(pod, "")
+	s.say(api.Warning(pod, pod.Spec.SchedulerName, "FailedScheduling", why))
+	s.unscheduled(now, pod, corev1.PodReasonSchedulerError, why, "")
+}
+
+// unscheduled sets a pod's PodScheduled condition to False, unless it says so already.
+func (s *Scheduler) unscheduled(now time.Time, pod *corev1.Pod, reason, why, nomination string) {
+	c := view.Condition(pod, corev1.PodScheduled)
+	if c != nil && c.Status == corev1.ConditionFalse && c.Reason == reason && c.Message == why && pod.Status.NominatedNodeName == nomination {
+		return
+	}
+	p := withCondition(now, pod, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: reason, Message: why})
+	p.Status.NominatedNodeName = nomination
+	s.send(sentStatus, pod, "", api.UpdateStatus(p))
+}
+
 // reject says why a pod stays pending, in an event and in its PodScheduled condition,
 // and makes victims go.
 func (s *Scheduler) reject(now time.Time, pod *corev1.Pod, d *Decision, nomination string) {
@@ -135,15 +165,7 @@ func (s *Scheduler) reject(now time.Time, pod *corev1.Pod, d *Decision, nominati
 	s.snapshot.nominate(pod, nomination)
 	why := d.Message()
 	s.say(api.Warning(pod, pod.Spec.SchedulerName, "FailedScheduling", why))
-	c := view.Condition(pod, corev1.PodScheduled)
-	if c != nil && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable && c.Message == why &&
-		pod.Status.NominatedNodeName == nomination {
-		return
-	}
-	p := withCondition(now, pod, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
-		Reason: corev1.PodReasonUnschedulable, Message: why})
-	p.Status.NominatedNodeName = nomination
-	s.send(sentStatus, pod, "", api.UpdateStatus(p))
+	s.unscheduled(now, pod, corev1.PodReasonUnschedulable, why, nomination)
 }
 
 // yieldRoom takes less important pods' nominations for the node away: the room is

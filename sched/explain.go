@@ -96,6 +96,10 @@ func (s *Snapshot) explain(p *profile, pod *corev1.Pod) *Explanation {
 			feasible = append(feasible, int32(i))
 		}
 	}
+	feasible, failed := e.asked(&x, feasible)
+	if failed {
+		return e
+	}
 	if len(feasible) > 0 {
 		e.scored(&x, feasible)
 		if i, ok := s.byName[nodeOf(own)]; ok && slices.Contains(feasible, i) {
@@ -114,6 +118,35 @@ func nodeOf(n *nominee) string {
 		return ""
 	}
 	return n.node
+}
+
+// asked asks the extenders whose business the pod is about the nodes that are good
+// otherwise, and returns those that they leave. failed says that the attempt ends with
+// an extender's error.
+func (e *Explanation) asked(x *search, feasible []int32) (left []int32, failed bool) {
+	if len(x.asked) == 0 || len(feasible) == 0 {
+		return feasible, false
+	}
+	left, err := x.ask(slices.Clone(feasible))
+	for _, i := range feasible {
+		n := NodeExplanation{Node: x.s.nodes[i].Name}
+		if why, ok := x.refused[i]; ok {
+			r := &x.s.reasons.list[why]
+			n.RejectedBy, n.Reasons, n.Hopeless = r.plugin, r.reasons, r.hopeless
+		}
+		if n.RejectedBy != "" || err != nil {
+			e.Nodes = append(e.Nodes, n)
+		}
+	}
+	if err != nil {
+		e.Plugin, e.Message = ExtenderPlugin, err.Error()
+		e.order()
+		return nil, true
+	}
+	if len(left) > 1 {
+		x.heard = x.opinions(left)
+	}
+	return left, false
 }
 
 // scored writes the scores of the nodes that can take the pod.
@@ -140,6 +173,9 @@ func (r *ranking) table(k int, i int32) []PluginScore {
 		if says {
 			list = append(list, PluginScore{w.Plugin, score, w.Weight})
 		}
+	}
+	for _, o := range x.heard {
+		list = append(list, PluginScore{o.extender.URLPrefix, o.scores[x.s.nodes[i].Name] * opinionScale, o.extender.Weight})
 	}
 	return list
 }

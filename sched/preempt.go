@@ -60,6 +60,10 @@ func (x *search) preempt(d *Decision, listed func(i int32, c *cost)) {
 	var bestCost cost
 	counts := map[int32]int{}
 	noVictims := 0
+	var offered map[int32]*cost // to extenders, where they have a say
+	if x.victimsAsked() {
+		offered = map[int32]*cost{}
+	}
 	for i := range x.s.nodes {
 		why := x.standing(int32(i))
 		if why == accepted || x.s.reasons.list[why].hopeless {
@@ -72,6 +76,15 @@ func (x *search) preempt(d *Decision, listed func(i int32, c *cost)) {
 		case costNoRoom:
 			counts[c.why]++
 		case costKnown:
+			if len(c.victims) == 0 { // an extender refuses the node, whoever is there
+				noVictims++
+				continue
+			}
+			if offered != nil {
+				kept := *c
+				offered[int32(i)] = &kept
+				continue
+			}
 			if listed != nil {
 				listed(int32(i), c)
 			}
@@ -79,6 +92,14 @@ func (x *search) preempt(d *Decision, listed func(i int32, c *cost)) {
 				best, bestCost = int32(i), *c
 			}
 		}
+	}
+	if len(offered) > 0 {
+		left, err := x.askVictims(offered)
+		if err != nil {
+			d.preemption = err.Error()
+			return
+		}
+		best, bestCost = x.cheapest(left, listed)
 	}
 	if best != none {
 		d.Preempted = x.s.nodes[best].Name
@@ -156,6 +177,9 @@ func preempted(p *corev1.Pod) bool {
 
 // standing is why the search refused a node.
 func (x *search) standing(i int32) int32 {
+	if why, ok := x.refused[i]; ok {
+		return why
+	}
 	if v := x.columns.local[i]; v == none {
 		return accepted
 	} else if v < 0 && !x.p.mixed {

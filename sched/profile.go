@@ -20,6 +20,7 @@ type profile struct {
 	affine  bool          // InterPodAffinity is
 	spreadFilter, affineFilter,
 	spreadFirst bool // PodTopologySpread comes before InterPodAffinity
+	shares    bool // CheckServiceAffinity is a filter
 	weights   map[string]int64
 	scores    []localScore // the scores of one node whose sum is kept
 	scoreTop  int64        // what they can come to
@@ -28,6 +29,8 @@ type profile struct {
 	added     *nodeSelector
 	addedSoft []softTerm
 	policies  []boundPolicy
+	extenders []Extender
+	asker     Asker
 }
 
 func (p *profile) addScore(f localScore) {
@@ -76,9 +79,11 @@ func ready(from *Profile) *profile {
 			p.affine, p.affineFilter = true, true
 		case VolumeRestrictions, NodeVolumeLimits, VolumeBinding, VolumeZone:
 			p.volumes = append(p.volumes, name)
+		case CheckServiceAffinity:
+			p.shares = true
 		default:
 			f := localFilterNamed(name)
-			p.mixed = p.mixed || p.spreadFilter || p.affineFilter || len(p.volumes) > 0
+			p.mixed = p.mixed || p.spreadFilter || p.affineFilter || p.shares || len(p.volumes) > 0
 			p.local = append(p.local, f)
 		}
 	}

@@ -44,10 +44,15 @@ type Write struct {
 // New returns a scheduler that has seen nothing yet. The configuration must be valid;
 // package config sees to that.
 func New(cfg Config) *Scheduler {
+	if err := cfg.Check(); err != nil {
+		panic("sched: " + err.Error())
+	}
 	s := &Scheduler{profiles: map[string]*profile{}, snapshot: NewSnapshot(), queue: NewQueue(cfg.InitialBackoff, cfg.MaxBackoff),
 		pending: map[kinds.Key]*corev1.Pod{}, sent: map[uint64]sent{}, binding: map[kinds.Key]*bind{}}
 	for i := range cfg.Profiles {
-		s.profiles[cfg.Profiles[i].Name] = ready(&cfg.Profiles[i])
+		p := ready(&cfg.Profiles[i])
+		p.extenders, p.asker = cfg.Extenders, cfg.Asker
+		s.profiles[p.Name] = p
 	}
 	return s
 }
@@ -220,6 +225,10 @@ func (s *Scheduler) Decide(now time.Time, pod *corev1.Pod) Decision {
 		s.assume(now, current, d.Node)
 		return d
 	}
+	if d.Failed != "" {
+		s.fail(now, current, d.Failed)
+		return d
+	}
 	nomination := ""
 	if wanted != nil {
 		nomination = wanted.node
@@ -241,6 +250,9 @@ func (x *Snapshot) decideNominated(p *profile, pod *corev1.Pod, node string) (De
 	if refused != nil || y.columns.local[i] < 0 || y.check(i) != accepted {
 		return Decision{}, false
 	}
+	if left, err := y.ask([]int32{i}); err != nil || len(left) == 0 {
+		return Decision{}, false
+	}
 	return Decision{Node: node, Nodes: x.count, Feasible: 1}, true
 }
 
@@ -251,6 +263,7 @@ func (x *Snapshot) makeRoom(p *profile, pod *corev1.Pod, d *Decision, before str
 		x.refuse(p, d)
 		return ""
 	}
+	y.refused = d.refused
 	y.preempt(d, nil)
 	switch {
 	case d.Preempted != "":

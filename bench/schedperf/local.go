@@ -48,6 +48,9 @@ type Local struct {
 
 // NewLocal returns an empty cluster whose scheduler goes by a valid configuration.
 func NewLocal(cfg sched.Config) (*Local, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
 	st := store.New(store.WindowDefault)
 	a, err := api.New(st, rand.New(rand.NewPCG(1, 1)), api.DefaultConfig())
 	if err != nil {
@@ -306,9 +309,4 @@ func (l *Local) flush() error {
 }
 
 // StartLocal is NewLocal for a workload, with the scheduler configuration it names.
-func StartLocal(w *Workload) (Cluster, error) {
-	if w.SchedulerConfig != "" {
-		return nil, fmt.Errorf("%s: scheduler configuration files cannot be read yet", w.SchedulerConfig)
-	}
-	return NewLocal(sched.DefaultConfig())
-}
+func StartLocal(w *Workload) (Cluster, error) { return NewLocal(w.Scheduler) }

@@ -18,6 +18,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/sched"
+	"seatrial.dev/seatrial/sched/config"
 )
 
 // testCase and workload are a file's own shape.
@@ -262,12 +264,7 @@ func (r *reader) workload(c *testCase, w *workload, ops []operation, at, wat str
 		}
 	}
 	out.Threshold = r.threshold(w.Threshold, wat+".threshold")
-	if c.SchedulerConfigPath != "" {
-		out.SchedulerConfig = r.beside(c.SchedulerConfigPath)
-		if _, err := os.Stat(out.SchedulerConfig); err != nil {
-			r.fail(at+".schedulerConfigPath", c.SchedulerConfigPath, "%s: %s", out.SchedulerConfig, reason(err))
-		}
-	}
+	r.scheduler(c, out, at+".schedulerConfigPath")
 	res := &resolver{reader: r, name: out.Name, params: w.Params, used: map[string]bool{}, pods: c.DefaultPodTemplatePath, podsAt: at + ".defaultPodTemplatePath", into: out}
 	before := len(r.errs)
 	for i, op := range ops {
@@ -286,6 +283,26 @@ func (r *reader) workload(c *testCase, w *workload, ops []operation, at, wat str
 		}
 	}
 	return out
+}
+
+// scheduler reads the scheduler configuration that a test case names.
+func (r *reader) scheduler(c *testCase, out *Workload, at string) {
+	out.Scheduler = sched.DefaultConfig()
+	if c.SchedulerConfigPath == "" {
+		return
+	}
+	out.SchedulerConfig = r.beside(c.SchedulerConfigPath)
+	text, err := os.ReadFile(out.SchedulerConfig)
+	if err != nil {
+		r.fail(at, c.SchedulerConfigPath, "%s: %s", out.SchedulerConfig, reason(err))
+		return
+	}
+	cfg, warnings, err := config.Read(out.SchedulerConfig, text)
+	if err != nil {
+		r.noteAll(err)
+		return
+	}
+	out.Scheduler, out.Warnings = cfg, append(out.Warnings, warnings...)
 }
 
 // threshold is a number, or numbers by upstream's topics, of which the least is told.

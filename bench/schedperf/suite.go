@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"seatrial.dev/seatrial/sched"
 )
 
 // Suite is a workload file.
@@ -27,7 +29,8 @@ type Workload struct {
 	Metric          string // "SchedulingThroughput"
 	Bucket          string // "Average"
 	FeatureGates    map[string]bool
-	SchedulerConfig string // path of a KubeSchedulerConfiguration; empty for the default
+	SchedulerConfig string       // path of a KubeSchedulerConfiguration; empty for the default
+	Scheduler       sched.Config // what stands in it
 	// Missing says what the workload needs and Seatrial has not, each with its place in
 	// a file. Such a workload cannot be run.
 	Missing  []string

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // placement checks what a pod says of the node it wants.
@@ -132,6 +133,14 @@ func (c *check) nodeAffinity(at *loc, n *corev1.NodeAffinity) {
 		term := place.dot("preference")
 		c.nodeTerm(&term, &p.Preference)
 	}
+}
+
+// ValidateNodeAffinity judges a node affinity that stands elsewhere than in a pod, as in
+// a scheduler's configuration. The paths of the errors begin with "nodeAffinity".
+func ValidateNodeAffinity(a *corev1.NodeAffinity) field.ErrorList {
+	c, at := check{}, loc{}
+	c.nodeAffinity(&at, a)
+	return c.errs
 }
 
 func (c *check) nodeSelector(at *loc, s *corev1.NodeSelector) {

@@ -62,6 +62,11 @@ func benchSched(ctx context.Context, config, run, jsonFile string) error {
 			fmt.Fprintln(os.Stderr, "warning:", warning)
 		}
 	}
+	for _, w := range list {
+		if err := askExtenders(&w.Scheduler); err != nil {
+			return status{exitInput, fmt.Errorf("%s: %w", w.SchedulerConfig, err)}
+		}
+	}
 	results, err := schedperf.Measure(ctx, os.Stdout, list, schedperf.StartLocal, schedProgress())
 	if jsonFile != "" {
 		if err := schedperf.WriteJSON(jsonFile, results); err != nil {

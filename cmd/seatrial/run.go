@@ -9,8 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"seatrial.dev/seatrial/live/extender"
 	"seatrial.dev/seatrial/scenarios"
 	"seatrial.dev/seatrial/scenarios/report"
+	"seatrial.dev/seatrial/sched"
 	"seatrial.dev/seatrial/sim/play"
 	"seatrial.dev/seatrial/sim/world"
 )
@@ -119,10 +121,26 @@ func readScenario(file string) (*scenarios.Scenario, error) {
 	if err := play.Check(scn); err != nil {
 		return nil, status{exitInput, err}
 	}
+	if err := askExtenders(&scn.Scheduler); err != nil {
+		return nil, status{exitInput, fmt.Errorf("%s: %w", file, err)}
+	}
 	for _, w := range scn.Warnings {
 		fmt.Fprintln(os.Stderr, "Warning:", w)
 	}
 	return scn, nil
+}
+
+// askExtenders lets a scheduler ask the extenders that its configuration names.
+func askExtenders(cfg *sched.Config) error {
+	if len(cfg.Extenders) == 0 {
+		return nil
+	}
+	client, err := extender.New(cfg.Extenders)
+	if err != nil {
+		return err
+	}
+	cfg.Asker = client
+	return nil
 }
 
 // conclude prints what went wrong and the verdict line, and says the exit status.

@@ -126,6 +126,8 @@ func (s *scheduler) decide() {
 	case d.Preempted != "":
 		eng.Fold(sim.HashString(d.Preempted))
 		eng.Describe("preempts", kinds.RefOf(pod).String(), d.Preempted)
+	case d.Failed != "":
+		eng.Describe("cannot decide", kinds.RefOf(pod).String(), d.Failed)
 	default:
 		eng.Describe("no node", kinds.RefOf(pod).String(), "")
 	}

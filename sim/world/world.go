@@ -72,6 +72,9 @@ type World struct {
 
 // New builds the cluster of a scenario. seed overrides the scenario's.
 func New(scn *scenarios.Scenario, seed uint64) (*World, error) {
+	if err := scn.Scheduler.Check(); err != nil {
+		return nil, err
+	}
 	w := &World{scn: scn, timing: DefaultTiming(), eng: sim.New(seed), byNode: map[string]*host{}}
 	if !scn.Start.IsZero() {
 		w.eng.StartAt(scn.Start)
