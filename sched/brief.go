@@ -9,14 +9,17 @@ import (
 // Brief is the Explanation of one decision, in a few bytes: where it stands in the log of
 // its shape's columns. What nodes are to the pods of a shape changes little between two
 // decisions, so keeping the explanation of every decision costs by what changed. A
-// decision that went by more than the nodes themselves, or found none, is kept in full.
+// decision that went by more than the nodes themselves is kept in full.
 type Brief struct {
 	pod  *corev1.Pod
 	s    *Snapshot
 	log  *columnLog
 	upTo int       // entries of the log that had been written
 	more [][]uint8 // by the profile's policies that look at pods, and by node: their scores
-	full *Explanation
+	// failed is the end of the explanation where no node could take the pod: the message,
+	// and the search for victims.
+	failed *Explanation
+	full   *Explanation
 }
 
 // Limits of what is logged.
@@ -55,9 +58,14 @@ func (s *Snapshot) brief(p *profile, pod *corev1.Pod) *Brief {
 	b := &Brief{pod: pod, s: s}
 	x, refused := search{}, (*rejection)(nil)
 	if s.nominated.byPod[kinds.KeyOf(pod)] == nil {
-		if x, refused = s.searchFor(p, pod); refused == nil && x.columns.fit > 0 && x.alone() && len(p.scores) <= partsMax {
+		if x, refused = s.searchFor(p, pod); refused == nil && x.alone() && len(p.scores) <= partsMax && (x.columns.fit > 0 || !p.mixed) {
 			b.log = s.logOf(x.columns)
 			b.upTo = len(b.log.entries)
+			if x.columns.fit == 0 {
+				b.failed = &Explanation{}
+				b.failed.failed(&x)
+				return b
+			}
 			for k := range p.policies {
 				b.more = append(b.more, x.scoresBy(&p.policies[k]))
 			}
@@ -142,6 +150,9 @@ func (b *Brief) Explanation() *Explanation {
 				e.Chosen, top, topHash = n.Node, n.Total, h
 			}
 		}
+	}
+	if b.failed != nil {
+		e.Message, e.Preemption = b.failed.Message, b.failed.Preemption
 	}
 	e.order()
 	return e

@@ -14,5 +14,5 @@
 // being given more than it has in sum. What fits on a device, the annotations tell: see
 // sched.GPUShare.
 //
-// A scenario names a trace as its workload; bench/replay plays one without a world.
+// A scenario names a trace as its workload; bench/playback plays one without a world.
 package openb

@@ -1,4 +1,4 @@
-package replay
+package playback
 
 import (
 	"fmt"
@@ -162,11 +162,18 @@ func (c *cluster) flush() error {
 		}
 		for i := range c.writes {
 			w := &c.writes[i]
-			if w.Req.Verb == 0 {
-				continue // an event alone; nobody reads them here
+			var err error
+			if w.Req.Verb != 0 {
+				_, err = c.api.Do(c.now, w.Req)
 			}
-			_, err := c.api.Do(c.now, w.Req)
-			c.sched.Answered(c.now, w.ID, err)
+			for k := 0; err == nil && k < len(w.Notes); k++ {
+				if err := c.api.Record(c.now, w.Notes[k]); err != nil {
+					return err
+				}
+			}
+			if w.ID != 0 { // a note alone has none
+				c.sched.Answered(c.now, w.ID, err)
+			}
 			if err := c.drain(); err != nil {
 				return err
 			}
