@@ -63,9 +63,10 @@ var (
 func ReadNodes(file string) ([]Node, error) {
 	var list []Node
 	err := read(file, nodeColumns[:], func(r *row) {
+		before := len(*r.errs)
 		n := Node{Name: r.name("sn"), CPUMilli: r.number("cpu_milli", 0, cpuMax), MemMiB: r.number("memory_mib", 0, memMax),
 			GPUs: r.number("gpu", 0, devices), Model: r.label("model")}
-		if n.GPUs > 0 && n.Model == "" {
+		if len(*r.errs) == before && n.GPUs > 0 && n.Model == "" {
 			r.fail("model", "want the model of the node's GPUs, as V100M16")
 		}
 		list = append(list, n)
@@ -80,20 +81,21 @@ func ReadNodes(file string) ([]Node, error) {
 func ReadPods(file string) ([]Pod, error) {
 	var list []Pod
 	err := read(file, podColumns[:], func(r *row) {
+		before := len(*r.errs)
 		p := Pod{Name: r.name("name"), CPUMilli: r.number("cpu_milli", 0, cpuMax), MemMiB: r.number("memory_mib", 0, memMax),
 			GPUs: r.number("num_gpu", 0, devices), GPUMilli: r.number("gpu_milli", 0, 1000), Models: r.models("gpu_spec"),
 			QoS: r.label("qos"), Phase: r.label("pod_phase"), CreatedSec: r.number("creation_time", 0, secondMax),
 			DeletedSec: r.time("deletion_time"), ScheduledSec: r.time("scheduled_time")}
+		list = append(list, p)
 		switch {
+		case len(*r.errs) > before:
 		case p.GPUs == 0 && p.GPUMilli != 0:
 			r.fail("gpu_milli", "want 0 for a pod without GPUs (num_gpu is 0)")
 		case p.GPUs > 0 && p.GPUMilli == 0:
 			r.fail("gpu_milli", "want 1 to 1000, the thousandths of each GPU: num_gpu is %d", p.GPUs)
-		}
-		if p.DeletedSec != Never && p.DeletedSec < p.CreatedSec {
+		case p.DeletedSec != Never && p.DeletedSec < p.CreatedSec:
 			r.fail("deletion_time", "want a time of %d (creation_time) or later", p.CreatedSec)
 		}
-		list = append(list, p)
 	})
 	if err == nil && len(list) == 0 {
 		err = &kinds.InputError{File: file, Line: 1, Problem: "has no pods: want a row for each below the header"}
@@ -192,8 +194,9 @@ func (r *row) field(column string) string { return strings.TrimSpace(r.fields[r.
 
 func (r *row) fail(column, format string, args ...any) {
 	e := &kinds.InputError{File: r.file, Line: r.line, Field: column, Problem: fmt.Sprintf(format, args...)}
-	if column != "" {
+	if column != "" && r.field(column) != "" {
 		e.Value = r.field(column)
+		e.Problem = fmt.Sprintf("%q: %s", e.Value, e.Problem)
 	}
 	*r.errs = append(*r.errs, e)
 }
@@ -228,7 +231,7 @@ func (r *row) name(column string) string {
 	case len(errs) > 0:
 		r.fail(column, "%s", strings.Join(errs, "; "))
 	case r.names[name] > 0:
-		r.fail(column, "is a name that line %d has already", r.names[name])
+		r.fail(column, "want a name of its own: line %d has this one", r.names[name])
 	}
 	r.names[name] = r.line
 	return name
