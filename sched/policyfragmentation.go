@@ -34,7 +34,8 @@ const (
 // kinds that the paper gives for the OpenB trace.
 //
 // The score is 50 for a node whose fragmentation stays as it is, more for one where it
-// falls; a quarter of a GPU makes half of what is possible.
+// falls; a quarter of a GPU makes half of what is possible. A node without GPUs has 51, so
+// that what needs none goes there before it takes the last cpu beside one.
 func (Policies) FragmentationAware(args []byte) (Policy, error) {
 	var a struct {
 		Pods []TypicalPod `json:"pods"`
@@ -86,7 +87,7 @@ func (f *fragmentation) score(n NodeView, want Wish) int64 {
 	const half = gpuWhole / 4
 	g := n.GPUs()
 	if g == nil {
-		return scoreMax / 2
+		return scoreMax/2 + 1
 	}
 	milli, count := want.GPUs()
 	var room [devicesMax]int64

@@ -47,7 +47,7 @@ func Config(name string, w *Workload, seed uint64) (sched.Config, error) {
 	case "Random":
 		p.PolicyArgs[name] = fmt.Appendf(nil, `{"seed": %d}`, seed)
 	case "FragmentationAware":
-		args, err := json.Marshal(map[string]any{"pods": w.mix()})
+		args, err := json.Marshal(map[string]any{"pods": w.Mix()})
 		if err != nil {
 			return cfg, err
 		}
@@ -75,25 +75,37 @@ func (w *Workload) gpus() bool {
 }
 
 // mixMax is how many kinds of pods a mix has at most: the most frequent.
-const mixMax = 24
+const mixMax = 256
 
-// mix is the workload's pods by what they ask for, the most frequent first.
-func (w *Workload) mix() []sched.TypicalPod {
-	index := map[sched.TypicalPod]int{}
+// mixStep is how finely a mix tells apart what pods ask of a GPU, in thousandths.
+const mixStep = 50
+
+// Mix is the workload's pods by what they ask of GPUs, with the average of what they ask
+// for beside; the most frequent first. FragmentationAware is told it.
+func (w *Workload) Mix() []sched.TypicalPod {
+	index := map[[2]int64]int{}
 	var list []sched.TypicalPod
 	for i := range w.Arrivals {
 		pod := w.Arrivals[i].Pod
-		t := sched.TypicalPod{CPUMilli: Requested(pod, corev1.ResourceCPU), MemoryMiB: Requested(pod, corev1.ResourceMemory) >> 20}
-		if milli, count := sched.GPUsOf(pod); count > 0 {
-			t.GPUMilli, t.GPUs = milli, count
+		milli, count := sched.GPUsOf(pod)
+		if count == 0 {
+			milli = 0
 		}
-		k, ok := index[t]
+		milli = (milli + mixStep - 1) / mixStep * mixStep
+		k, ok := index[[2]int64{milli, count}]
 		if !ok {
 			k = len(list)
-			index[t] = k
-			list = append(list, t)
+			index[[2]int64{milli, count}] = k
+			list = append(list, sched.TypicalPod{GPUMilli: milli, GPUs: count})
 		}
-		list[k].Weight++
+		t := &list[k]
+		t.CPUMilli += Requested(pod, corev1.ResourceCPU)
+		t.MemoryMiB += Requested(pod, corev1.ResourceMemory) >> 20
+		t.Weight++
+	}
+	for k := range list {
+		list[k].CPUMilli /= list[k].Weight
+		list[k].MemoryMiB /= list[k].Weight
 	}
 	slices.SortStableFunc(list, func(a, b sched.TypicalPod) int { return cmp.Compare(b.Weight, a.Weight) })
 	return list[:min(len(list), mixMax)]

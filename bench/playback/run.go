@@ -20,11 +20,8 @@ type Options struct {
 	Explain bool
 	// Until ends the run; 0 is when the last pod has come and gone.
 	Until time.Duration
-	// FirstPending ends the run when a pod has found no node.
-	FirstPending bool
-	// Changed, where set, is told of each pod that takes a node and of each that leaves
-	// one, with the node's name.
-	Changed func(at time.Duration, pod *corev1.Pod, node string, takes bool)
+	// Stuck ends the run when so many pods wait that have been refused; 0 is never.
+	Stuck int
 }
 
 // Fate is what became of a pod.
@@ -41,9 +38,10 @@ type Fate struct {
 type Outcome struct {
 	Fates      []Fate // in the order of arrival
 	Decisions  int
-	Pending    int // pods without a node at the end, or that went without having had one
-	Preempted  int // victims
-	FirstStuck string
+	Pending    int    // pods without a node at the end, or that went without having had one
+	Preempted  int    // victims
+	FirstStuck string // the first pod that found no node, and why
+	Stopped    bool   // by Options.Stuck
 	// Explanations of the decisions, in order; nil if they were not asked for.
 	Explanations []*sched.Brief
 	End          time.Duration // virtual
@@ -58,7 +56,7 @@ type run struct {
 	opts  Options
 	out   *Outcome
 	fates map[kinds.Key]*Fate
-	stuck bool
+	stuck map[kinds.Key]bool // pods that have been refused and still wait
 }
 
 // Run plays a workload with a scheduler of a valid configuration.
@@ -68,7 +66,7 @@ func Run(ctx context.Context, w *Workload, cfg sched.Config, opts Options) (*Out
 	if err != nil {
 		return nil, err
 	}
-	r := &run{cluster: c, w: w, opts: opts, out: &Outcome{Fates: make([]Fate, len(w.Arrivals)), Nodes: w.Nodes}, fates: make(map[kinds.Key]*Fate, len(w.Arrivals))}
+	r := &run{cluster: c, w: w, opts: opts, out: &Outcome{Fates: make([]Fate, len(w.Arrivals)), Nodes: w.Nodes}, fates: make(map[kinds.Key]*Fate, len(w.Arrivals)), stuck: map[kinds.Key]bool{}}
 	c.watch, c.after = r.saw, r.decided
 	if opts.Explain {
 		c.before = func(pod *corev1.Pod) { r.out.Explanations = append(r.out.Explanations, c.sched.Brief(pod)) }
@@ -121,8 +119,11 @@ func (r *run) play(ctx context.Context) error {
 		} else {
 			at = leaving[0].at
 		}
-		if r.opts.Until > 0 && at > r.opts.Until || r.stuck && r.opts.FirstPending {
+		if r.opts.Until > 0 && at > r.opts.Until {
 			break
+		}
+		if r.out.Stopped = r.opts.Stuck > 0 && len(r.stuck) >= r.opts.Stuck; r.out.Stopped {
+			return nil
 		}
 		if err := ctx.Err(); err != nil {
 			return err
@@ -157,7 +158,7 @@ func (r *run) play(ctx context.Context) error {
 			return err
 		}
 	}
-	if r.opts.Until > 0 && !(r.stuck && r.opts.FirstPending) {
+	if r.opts.Until > 0 {
 		return r.advance(epoch.Add(r.opts.Until))
 	}
 	return nil
@@ -175,18 +176,10 @@ func (r *run) saw(e store.Event) {
 	switch {
 	case e.Type == store.Deleted:
 		f.Gone = at
-		if f.Node != "" {
-			r.tell(at, f, false)
-		}
+		delete(r.stuck, e.Ref.Key)
 	case pod.Spec.NodeName != "" && (old == nil || old.Spec.NodeName == ""):
 		f.Bound, f.Node = at, pod.Spec.NodeName
-		r.tell(at, f, true)
-	}
-}
-
-func (r *run) tell(at time.Duration, f *Fate, takes bool) {
-	if r.opts.Changed != nil {
-		r.opts.Changed(at, f.Pod, f.Node, takes)
+		delete(r.stuck, e.Ref.Key)
 	}
 }
 
@@ -198,8 +191,11 @@ func (r *run) decided(pod *corev1.Pod, d *sched.Decision) error {
 			r.out.Preempted++
 		}
 	}
-	if d.Node == "" && d.Nodes > 0 && d.Preempted == "" && !r.stuck {
-		r.stuck, r.out.FirstStuck = true, fmt.Sprintf("%s: %s", kinds.KeyOf(pod), d.Message())
+	if d.Node == "" && d.Nodes > 0 && d.Preempted == "" {
+		r.stuck[kinds.KeyOf(pod)] = true
+		if r.out.FirstStuck == "" {
+			r.out.FirstStuck = fmt.Sprintf("%s: %s", kinds.KeyOf(pod), d.Message())
+		}
 	}
 	return nil
 }

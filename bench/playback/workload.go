@@ -90,3 +90,19 @@ func (w *Workload) With(nodes []*corev1.Node) *Workload {
 func (w *Workload) String() string {
 	return fmt.Sprintf("%s: %d nodes, %d pods", w.Name, len(w.Nodes), len(w.Arrivals))
 }
+
+// Part is a share of the pods, from 0 to 1, drawn from the seed.
+func (w *Workload) Part(share float64, seed uint64) *Workload {
+	if share >= 1 {
+		return w
+	}
+	c := *w
+	c.Arrivals = nil
+	r := rand.New(rand.NewPCG(seed, 4))
+	for _, a := range w.Arrivals {
+		if r.Float64() < share {
+			c.Arrivals = append(c.Arrivals, a)
+		}
+	}
+	return &c
+}
