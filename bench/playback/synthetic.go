@@ -108,4 +108,3 @@ func madePod(r *rand.Rand, i int, gpus float64) openb.Pod {
 	}
 	return p
 }
-
