@@ -17,8 +17,8 @@ import (
 type Shape struct {
 	Nodes int
 	Pods  int
-	GPUs  float64 // share of the nodes that have some, and of the pods that ask for some
-	Load  float64 // of the cpu, on the average, when it is full; pods that come make up for those that go
+	GPUs  float64 // share of the nodes that have some; a third of it is the share of the pods that ask for one
+	Load  float64 // of cpu or GPUs, whichever is asked for more: what the pods there would take on the average
 }
 
 // Limits of a Shape.
@@ -51,11 +51,11 @@ func Synthetic(s Shape, seed uint64) (*Workload, error) {
 		return nil, err
 	}
 	r := rand.New(rand.NewPCG(seed, 5))
-	w := &Workload{Name: fmt.Sprintf("synthetic seed %d", seed)}
-	var cpuMilli int64
+	w := &Workload{Name: "synthetic"}
+	var has, asks [2]float64 // cpu and GPUs, in thousandths
 	for i := range s.Nodes {
 		n := madeNode(r, i, s.GPUs)
-		cpuMilli += n.CPUMilli
+		has[0], has[1] = has[0]+float64(n.CPUMilli), has[1]+float64(1000*n.GPUs)
 		o := n.Object()
 		o.Labels[corev1.LabelTopologyZone] = string(rune('a' + i%3))
 		w.Nodes = append(w.Nodes, o)
@@ -65,13 +65,16 @@ func Synthetic(s Shape, seed uint64) (*Workload, error) {
 	}
 	w.Objects = append(w.Objects, &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "important"}, Value: 1000})
 	pods := make([]openb.Pod, s.Pods)
-	var mean float64
 	for i := range pods {
 		pods[i] = madePod(r, i, s.GPUs)
-		mean += float64(pods[i].CPUMilli) / float64(s.Pods)
+		asks[0], asks[1] = asks[0]+float64(pods[i].CPUMilli), asks[1]+float64(pods[i].GPUMilli)
 	}
 	const life = time.Hour
-	gap := float64(life) * mean / (s.Load * float64(cpuMilli)) // Little's law
+	share := asks[0] / has[0]
+	if has[1] > 0 {
+		share = max(share, asks[1]/has[1])
+	}
+	gap := float64(life) * share / (s.Load * float64(s.Pods)) // Little's law
 	at := 0.0
 	for i := range pods {
 		at += r.ExpFloat64() * gap
@@ -103,7 +106,7 @@ func madeNode(r *rand.Rand, i int, gpus float64) openb.Node {
 func madePod(r *rand.Rand, i int, gpus float64) openb.Pod {
 	milli := min(max(int64(math.Exp(math.Log(1000)+r.NormFloat64())), 50), 12_000)
 	p := openb.Pod{Name: fmt.Sprintf("pod-%d", i), CPUMilli: milli, MemMiB: min(max(int64(float64(milli)*4*math.Exp(0.5*r.NormFloat64())), 64), 48<<10)}
-	if r.Float64() < gpus {
+	if r.Float64() < gpus/3 { // a GPU is dear
 		p.GPUs, p.GPUMilli = 1, []int64{200, 300, 500, 700, 1000, 1000}[r.IntN(6)]
 	}
 	return p

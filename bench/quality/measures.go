@@ -77,15 +77,19 @@ func Of(w *playback.Workload, o *playback.Outcome) (Values, error) {
 	sh := s.shares(kinds)
 	v := Values{
 		NodesUsed: float64(used), AllocatedCPU: 100 * sh.allocated[cpu], AllocatedMem: 100 * sh.allocated[memory],
-		StrandedCPU: 100 * sh.stranded[cpu], StrandedMem: 100 * sh.stranded[memory],
 		Pending: 100 * float64(o.Pending) / float64(max(len(o.Fates), 1)),
 		Skew:    s.skew(), Preempted: float64(o.Preempted), Fairness: fairness(o),
 	}
 	if least > 0 {
 		v[Packing] = float64(used) / float64(least)
 	}
+	for r, name := range map[int]string{cpu: StrandedCPU, memory: StrandedMem, share: StrandedGPU} {
+		if sh.wanted[r] {
+			v[name] = 100 * sh.stranded[r]
+		}
+	}
 	if sh.gpus {
-		v[AllocatedGPU], v[StrandedGPU], v[Fragmentation] = 100*sh.allocated[share], 100*sh.stranded[share], 100*sh.fragmented
+		v[AllocatedGPU], v[Fragmentation] = 100*sh.allocated[share], 100*sh.fragmented
 	}
 	waits := waits(o)
 	v[WaitP50], v[WaitP95], v[WaitP99] = percentile(waits, 0.5), percentile(waits, 0.95), percentile(waits, 0.99)

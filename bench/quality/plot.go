@@ -78,6 +78,8 @@ func (r *Result) plot(m Measure) (*plot.Plot, bool, error) {
 	}
 	p.Add(plotter.NewGrid(), dots, bars, points)
 	p.NominalX(names...)
+	pad := (p.Y.Max - p.Y.Min) / 20
+	p.Y.Min, p.Y.Max = p.Y.Min-pad, p.Y.Max+pad
 	p.X.Min, p.X.Max = -0.5, float64(len(r.Lines))-0.5
 	return p, true, nil
 }

@@ -53,7 +53,7 @@ func fullest(o *playback.Outcome) state {
 		for r := range used {
 			used[r] += x.sign * d[r]
 		}
-		if load := scarcest(&used, &has); load > best {
+		if load := scarcest(&used, &has); load >= best {
 			best, at = load, x.at
 		}
 	}
@@ -139,12 +139,18 @@ type shares struct {
 	allocated, stranded demand
 	fragmented          float64
 	gpus                bool
+	wanted              [resources]bool // some kind of pod asks for it
 }
 
 // shares looks at every node. kinds are the workload's kinds of pods.
 func (s *state) shares(kinds []sched.TypicalPod) shares {
 	var out shares
 	var has demand
+	for i := range kinds {
+		out.wanted[cpu] = out.wanted[cpu] || kinds[i].CPUMilli > 0
+		out.wanted[memory] = out.wanted[memory] || kinds[i].MemoryMiB > 0
+		out.wanted[share] = out.wanted[share] || kinds[i].GPUs > 0
+	}
 	for i, n := range s.nodes {
 		c, x := capacityOf(n), s.room(i)
 		useful := x.useful(kinds)

@@ -8,7 +8,7 @@ import (
 )
 
 // Write writes the table: a line for each measure, a column for each policy. The best of a
-// line bears a star, with those that its interval touches.
+// line bears a star, with those that cannot be told from it.
 func (r *Result) Write(w io.Writer) {
 	fmt.Fprintf(w, "%s; %d seeds\n", r.Workload, len(r.Seeds))
 	rows := [][]string{{"measure", ""}}
@@ -67,7 +67,8 @@ func (r *Result) text(m Measure, e Estimate, ok bool) string {
 	return s
 }
 
-// best says whether no policy is better than this one with intervals apart.
+// best says whether no policy is better than this one beyond doubt: the difference to a
+// better one, seed by seed, has a confidence interval that holds 0.
 func (r *Result) best(m Measure, e Estimate) bool {
 	if m.Better == 0 {
 		return false
@@ -75,11 +76,15 @@ func (r *Result) best(m Measure, e Estimate) bool {
 	distinct := false
 	for i := range r.Lines {
 		o, ok := r.Lines[i].Measures[m.Name]
-		if !ok {
+		if !ok || len(o.Each) != len(e.Each) {
 			continue
 		}
 		distinct = distinct || o.Mean != e.Mean
-		if m.Better > 0 && o.Low > e.High || m.Better < 0 && o.High < e.Low {
+		ahead := make([]float64, len(o.Each))
+		for k := range ahead {
+			ahead[k] = float64(m.Better) * (o.Each[k] - e.Each[k])
+		}
+		if student(ahead).Low > 0 {
 			return false
 		}
 	}

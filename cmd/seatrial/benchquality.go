@@ -46,7 +46,7 @@ kube-scheduler's benchmark (--config, --run), or, without either, made up from t
 seed and never leave.`,
 		Example: `  seatrial bench quality --nodes 50 --count 2000 --policy Default,BestFit,Random --seeds 1-10
   seatrial bench quality --openb-nodes nodes.csv --openb-pods pods.csv --crowded --policy BestFit,GPUPacking,FragmentationAware --out out
-  seatrial bench quality --config bench/workloads/basic.yaml --run '^SchedulingBasic/small$'`,
+  seatrial bench quality --config bench/workloads/basic.yaml --run '^Fill/small$'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return benchQuality(c, &f) },
 	}
@@ -57,8 +57,8 @@ seed and never leave.`,
 	flags.StringVar(&f.run, "run", "", "which of its workloads: a regular expression that one name, TESTCASE/WORKLOAD, matches")
 	flags.IntVar(&f.shape.Nodes, "nodes", 50, "nodes of a made-up workload")
 	flags.IntVar(&f.shape.Pods, "count", 2000, "pods of a made-up workload")
-	flags.Float64Var(&f.shape.GPUs, "gpus", 0.3, "share of its nodes that have GPUs, and of its pods that ask for some")
-	flags.Float64Var(&f.shape.Load, "load", 0.9, "what its pods ask for of the cpu on the average, of 1")
+	flags.Float64Var(&f.shape.GPUs, "gpus", 0.3, "share of its nodes that have GPUs; a third of it is the share of its pods that ask for one")
+	flags.Float64Var(&f.shape.Load, "load", 0.9, "what its pods ask for on the average of cpu or GPUs, whichever is scarcer, of 1")
 	flags.StringSliceVar(&f.policies, "policy", []string{playback.DefaultPolicy, "MostAllocated", "BestFit", "Random"}, "the policies: "+strings.Join(playback.Policies(), ", "))
 	flags.StringVar(&f.seeds, "seeds", "1-5", "the seeds, as 7, 1-5 or 1,2,9")
 	flags.IntVar(&f.trials, "compact", 0, "trials of cell compaction for each policy; 0 for none")
