@@ -8,8 +8,6 @@ import (
 	"os"
 	"syscall"
 	"time"
-
-	"seatrial.dev/seatrial/sched"
 )
 
 // Result is the cost of one run.
@@ -27,28 +25,24 @@ type Result struct {
 }
 
 // Measure runs a workload under each policy and writes a line for each to out.
-func Measure(ctx context.Context, out io.Writer, w *Workload, policies []string, seed uint64) ([]Result, error) {
-	configs := make([]sched.Config, len(policies))
-	for i, name := range policies {
-		cfg, err := Config(name, w, seed)
-		if err != nil {
-			return nil, err
-		}
-		configs[i] = cfg
-	}
+func Measure(ctx context.Context, out io.Writer, w *Workload, policies []Policy, seed uint64) ([]Result, error) {
 	fmt.Fprintf(out, "%s\n", w)
 	fmt.Fprintln(out, "   wall-s    cpu-s   µs/pod  decisions  explained  pending      virtual  policy")
 	var list []Result
-	for i, name := range policies {
-		cpu := processorTime()
-		o, err := Run(ctx, w, configs[i], Options{Seed: seed, Explain: true})
+	for _, p := range policies {
+		cfg, err := p.Config(w, seed)
 		if err != nil {
-			return list, fmt.Errorf("%s: %w", name, err)
+			return list, fmt.Errorf("%s: %w", p.Name, err)
 		}
-		r := Result{Policy: name, Nodes: len(w.Nodes), Pods: len(w.Arrivals), Decisions: o.Decisions, Pending: o.Pending, Explained: len(o.Explanations),
+		cpu := processorTime()
+		o, err := Run(ctx, w, cfg, Options{Seed: seed, Explain: true})
+		if err != nil {
+			return list, fmt.Errorf("%s: %w", p.Name, err)
+		}
+		r := Result{Policy: p.Name, Nodes: len(w.Nodes), Pods: len(w.Arrivals), Decisions: o.Decisions, Pending: o.Pending, Explained: len(o.Explanations),
 			VirtualSeconds: o.End.Seconds(), WallSeconds: o.Wall.Seconds(), CPUSeconds: (processorTime() - cpu).Seconds()}
 		r.MicrosPerPod = r.WallSeconds * 1e6 / float64(max(r.Pods, 1))
-		fmt.Fprintf(out, "%9.3f %8.3f %8.1f %10d %10d %8d %12v  %s\n", r.WallSeconds, r.CPUSeconds, r.MicrosPerPod, r.Decisions, r.Explained, r.Pending, o.End, name)
+		fmt.Fprintf(out, "%9.3f %8.3f %8.1f %10d %10d %8d %12v  %s\n", r.WallSeconds, r.CPUSeconds, r.MicrosPerPod, r.Decisions, r.Explained, r.Pending, o.End, p.Name)
 		list = append(list, r)
 	}
 	return list, nil

@@ -16,16 +16,43 @@ import (
 // DefaultPolicy names kube-scheduler's default profile.
 const DefaultPolicy = "Default"
 
-// Policies lists the names that Config knows.
+// Policy is a way to choose nodes, and its configuration for a workload and a seed.
+type Policy struct {
+	Name   string
+	Config func(w *Workload, seed uint64) (sched.Config, error)
+}
+
+// Named is the policy of a name, if there is one.
+func Named(name string) (Policy, error) {
+	if !slices.Contains(Policies(), name) {
+		return Policy{}, unknownPolicy(name)
+	}
+	return Policy{name, func(w *Workload, seed uint64) (sched.Config, error) { return configOf(name, w, seed) }}, nil
+}
+
+// AllNamed is Named for many.
+func AllNamed(names []string) ([]Policy, error) {
+	list := make([]Policy, len(names))
+	for i, name := range names {
+		p, err := Named(name)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = p
+	}
+	return list, nil
+}
+
+// Policies lists the names that Named knows.
 func Policies() []string {
 	return append([]string{DefaultPolicy, sched.LeastAllocated, sched.MostAllocated}, sched.PolicyNames()...)
 }
 
-// Config is the configuration in which a policy alone ranks the nodes: the default
+// configOf is the configuration in which a policy alone ranks the nodes: the default
 // profile's filters, GPUShare's where the workload has GPUs, and the policy as the only
 // score. DefaultPolicy, LeastAllocated and MostAllocated are kube-scheduler's own.
 // seed goes to Random, and the pods of the workload to FragmentationAware.
-func Config(name string, w *Workload, seed uint64) (sched.Config, error) {
+func configOf(name string, w *Workload, seed uint64) (sched.Config, error) {
 	cfg := sched.DefaultConfig()
 	p := &cfg.Profiles[0]
 	switch name {
@@ -34,9 +61,6 @@ func Config(name string, w *Workload, seed uint64) (sched.Config, error) {
 		p.Scores = []sched.Weighted{{Plugin: sched.NodeResourcesFit, Weight: 1}}
 		p.Fit.Strategy = name
 	default:
-		if !slices.Contains(sched.PolicyNames(), name) {
-			return cfg, unknownPolicy(name)
-		}
 		p.Scores = []sched.Weighted{{Plugin: name, Weight: 1}}
 	}
 	if w.gpus() && name != gpuShare {

@@ -27,10 +27,12 @@ func TestTranscripts(t *testing.T) {
 			if d.HasArg("crowded") {
 				w = w.Crowded(1)
 			}
-			cfg, err := Config(policy, w, 1)
+			p, err := Named(policy)
 			if err != nil {
 				return err.Error() + "\n"
 			}
+			cfg, err := p.Config(w, 1)
+			require.NoError(t, err)
 			o, err := Run(context.Background(), w, cfg, Options{Seed: 1, Explain: true})
 			require.NoError(t, err)
 			require.Len(t, o.Explanations, o.Decisions)
@@ -60,7 +62,7 @@ func TestARunIsAFunctionOfItsSeed(t *testing.T) {
 	for _, policy := range Policies() {
 		w, err := Synthetic(Shape{Nodes: 8, Pods: 150, GPUs: 0.5, Load: 1.2}, 3)
 		require.NoError(t, err)
-		cfg, err := Config(policy, w, 3)
+		cfg, err := configOf(policy, w, 3)
 		require.NoError(t, err)
 		var fates [][]Fate
 		for _, explain := range []bool{true, false} {
@@ -77,7 +79,7 @@ func TestExplanationsNameTheNodesThatPodsGot(t *testing.T) {
 	for _, policy := range []string{DefaultPolicy, "Random", "FragmentationAware"} {
 		w, err := OpenB(smallNodes, smallPods)
 		require.NoError(t, err)
-		cfg, err := Config(policy, w, 1)
+		cfg, err := configOf(policy, w, 1)
 		require.NoError(t, err)
 		o, err := Run(context.Background(), w, cfg, Options{Seed: 1, Explain: true})
 		require.NoError(t, err)

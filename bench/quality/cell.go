@@ -18,7 +18,7 @@ const cellPercentile = 0.9
 
 // compact finds the least number of nodes on which a workload fits when nodes are taken
 // away in the random order of the trial; ok is false when it does not fit on all of them.
-func compact(ctx context.Context, w *playback.Workload, policy string, trial uint64) (least int, ok bool, err error) {
+func compact(ctx context.Context, w *playback.Workload, policy playback.Policy, trial uint64) (least int, ok bool, err error) {
 	order := slices.Clone(w.Nodes)
 	r := rand.New(rand.NewPCG(trial, 3))
 	r.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
@@ -42,9 +42,9 @@ func compact(ctx context.Context, w *playback.Workload, policy string, trial uin
 	return high, true, nil
 }
 
-func fit(ctx context.Context, w *playback.Workload, nodes []*corev1.Node, policy string, seed uint64) (bool, error) {
+func fit(ctx context.Context, w *playback.Workload, nodes []*corev1.Node, policy playback.Policy, seed uint64) (bool, error) {
 	part := w.With(nodes)
-	cfg, err := playback.Config(policy, w, seed)
+	cfg, err := policy.Config(w, seed)
 	if err != nil {
 		return false, err
 	}

@@ -12,7 +12,7 @@ import (
 
 // Comparison is of policies, on the same workloads and seeds.
 type Comparison struct {
-	Policies []string
+	Policies []playback.Policy
 	Seeds    []uint64
 	Trials   int // of cell compaction, for each policy; 0 for none
 	// Workload makes the workload of a seed.
@@ -42,15 +42,23 @@ type Result struct {
 	Notes    []string `json:"notes,omitempty"` // what could not be measured
 }
 
-// Run makes all runs, on all processors.
-func (c *Comparison) Run(ctx context.Context) (*Result, error) {
+// Validate says what is wrong with a comparison.
+func (c *Comparison) Validate() error {
 	switch {
 	case len(c.Policies) < 1 || len(c.Policies) > policiesMax:
-		return nil, fmt.Errorf("%d policies: want 1 to %d", len(c.Policies), policiesMax)
+		return fmt.Errorf("%d policies: want 1 to %d", len(c.Policies), policiesMax)
 	case len(c.Seeds) < 1 || len(c.Seeds) > seedsMax:
-		return nil, fmt.Errorf("%d seeds: want 1 to %d", len(c.Seeds), seedsMax)
+		return fmt.Errorf("%d seeds: want 1 to %d", len(c.Seeds), seedsMax)
 	case c.Trials < 0 || c.Trials > trialsMax:
-		return nil, fmt.Errorf("%d trials of compaction: want 0 to %d", c.Trials, trialsMax)
+		return fmt.Errorf("%d trials of compaction: want 0 to %d", c.Trials, trialsMax)
+	}
+	return nil
+}
+
+// Run makes all runs, on all processors.
+func (c *Comparison) Run(ctx context.Context) (*Result, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
 	}
 	workloads := make([]*playback.Workload, len(c.Seeds))
 	for i, seed := range c.Seeds {
@@ -79,7 +87,7 @@ func (c *Comparison) Run(ctx context.Context) (*Result, error) {
 	}
 	res := &Result{Workload: workloads[0].String(), Seeds: c.Seeds}
 	for i, policy := range c.Policies {
-		line := Line{policy, summary(runs[i*len(c.Seeds) : (i+1)*len(c.Seeds)])}
+		line := Line{policy.Name, summary(runs[i*len(c.Seeds) : (i+1)*len(c.Seeds)])}
 		if c.Trials > 0 {
 			res.addCell(&line, cells[i*c.Trials:(i+1)*c.Trials])
 		}
@@ -109,18 +117,18 @@ func (r *Result) addCell(line *Line, trials []cell) {
 	line.Measures[Cell] = bootstrap(each, cellPercentile, 1)
 }
 
-func one(ctx context.Context, w *playback.Workload, policy string, seed uint64) (Values, error) {
-	cfg, err := playback.Config(policy, w, seed)
+func one(ctx context.Context, w *playback.Workload, policy playback.Policy, seed uint64) (Values, error) {
+	cfg, err := policy.Config(w, seed)
 	if err != nil {
 		return nil, err
 	}
 	o, err := playback.Run(ctx, w, cfg, playback.Options{Seed: seed})
 	if err != nil {
-		return nil, fmt.Errorf("%s, seed %d: %w", policy, seed, err)
+		return nil, fmt.Errorf("%s, seed %d: %w", policy.Name, seed, err)
 	}
 	v, err := Of(w, o)
 	if err != nil {
-		return nil, fmt.Errorf("%s, seed %d: %w", policy, seed, err)
+		return nil, fmt.Errorf("%s, seed %d: %w", policy.Name, seed, err)
 	}
 	return v, nil
 }

@@ -22,7 +22,7 @@ func TestNoPolicyPacksBelowTheBound(t *testing.T) {
 			w.Arrivals = append(w.Arrivals, playback.Arrival{Pod: p, At: time.Duration(i) * time.Second, Gone: playback.Stays})
 		}
 		policy := rapid.SampledFrom(playback.Policies()).Draw(t, "policy")
-		cfg, err := playback.Config(policy, w, 1)
+		cfg, err := named(t, policy).Config(w, 1)
 		require.NoError(t, err)
 		o, err := playback.Run(context.Background(), w, cfg, playback.Options{Seed: 1})
 		require.NoError(t, err)
@@ -41,6 +41,12 @@ func TestNoPolicyPacksBelowTheBound(t *testing.T) {
 	})
 }
 
+func named(t require.TestingT, name string) playback.Policy {
+	p, err := playback.Named(name)
+	require.NoError(t, err)
+	return p
+}
+
 // even is n nodes of four cpus, and pods of one that never leave.
 func even(nodes, pods int) *playback.Workload {
 	w := &playback.Workload{Name: "even"}
@@ -57,12 +63,12 @@ func even(nodes, pods int) *playback.Workload {
 
 func TestCompactionFindsTheLeastCell(t *testing.T) {
 	for trial := range uint64(3) {
-		least, ok, err := compact(context.Background(), even(10, 20), playback.DefaultPolicy, trial)
+		least, ok, err := compact(context.Background(), even(10, 20), named(t, playback.DefaultPolicy), trial)
 		require.NoError(t, err)
 		require.True(t, ok)
 		require.Equal(t, 5, least)
 	}
-	_, ok, err := compact(context.Background(), even(4, 20), playback.DefaultPolicy, 1)
+	_, ok, err := compact(context.Background(), even(4, 20), named(t, playback.DefaultPolicy), 1)
 	require.NoError(t, err)
 	require.False(t, ok)
 }
@@ -70,7 +76,7 @@ func TestCompactionFindsTheLeastCell(t *testing.T) {
 func TestPendingPodsWaitAndCount(t *testing.T) {
 	w := even(1, 5)
 	w.Arrivals[0].Gone = 10 * time.Second // its place is the fifth pod's
-	cfg, err := playback.Config(playback.DefaultPolicy, w, 1)
+	cfg, err := named(t, playback.DefaultPolicy).Config(w, 1)
 	require.NoError(t, err)
 	o, err := playback.Run(context.Background(), w, cfg, playback.Options{Seed: 1})
 	require.NoError(t, err)
@@ -86,7 +92,7 @@ func TestPendingPodsWaitAndCount(t *testing.T) {
 
 func TestWhatIsLeftBesideAFullResourceIsStranded(t *testing.T) {
 	w := even(2, 4)
-	cfg, err := playback.Config("MostAllocated", w, 1)
+	cfg, err := named(t, "MostAllocated").Config(w, 1)
 	require.NoError(t, err)
 	o, err := playback.Run(context.Background(), w, cfg, playback.Options{Seed: 1})
 	require.NoError(t, err)
@@ -112,7 +118,7 @@ func TestStatistics(t *testing.T) {
 }
 
 func TestComparison(t *testing.T) {
-	c := &Comparison{Policies: []string{"Default", "MostAllocated"}, Seeds: []uint64{1, 2, 3}, Trials: 2,
+	c := &Comparison{Policies: []playback.Policy{named(t, "Default"), named(t, "MostAllocated")}, Seeds: []uint64{1, 2, 3}, Trials: 2,
 		Workload: func(uint64) (*playback.Workload, error) { return even(4, 8), nil }}
 	r, err := c.Run(context.Background())
 	require.NoError(t, err)
@@ -134,4 +140,3 @@ packing           × the least      2.000 ± 0.000    1.000 ± 0.000 *
 func firstLines(s string, n int) string {
 	return strings.Join(strings.SplitAfter(s, "\n")[:n], "")
 }
-

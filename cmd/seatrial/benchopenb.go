@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -50,12 +51,11 @@ func benchOpenB(ctx context.Context, f *openbFlags) error {
 	if f.crowded {
 		w = w.Crowded(f.seed)
 	}
-	for _, name := range f.policies {
-		if _, err := playback.Config(name, w, f.seed); err != nil {
-			return status{exitInput, err}
-		}
+	policies, err := playback.AllNamed(f.policies)
+	if err != nil {
+		return status{exitInput, fmt.Errorf("--policy: %w", err)}
 	}
-	results, err := playback.Measure(ctx, os.Stdout, w, f.policies, f.seed)
+	results, err := playback.Measure(ctx, os.Stdout, w, policies, f.seed)
 	switch {
 	case ctx.Err() != nil:
 		return status{exitStopped, nil}

@@ -110,16 +110,14 @@ func comparison(c *cobra.Command, f *qualityFlags) (*quality.Comparison, error) 
 	if err != nil {
 		return nil, err
 	}
-	first, err := make(seeds[0])
-	if err != nil {
+	if _, err := make(seeds[0]); err != nil {
 		return nil, err
 	}
-	for _, name := range f.policies {
-		if _, err := playback.Config(name, first, seeds[0]); err != nil {
-			return nil, fmt.Errorf("--policy: %w", err)
-		}
+	policies, err := playback.AllNamed(f.policies)
+	if err != nil {
+		return nil, fmt.Errorf("--policy: %w", err)
 	}
-	return &quality.Comparison{Policies: f.policies, Seeds: seeds, Trials: f.trials,
+	cmp := &quality.Comparison{Policies: policies, Seeds: seeds, Trials: f.trials,
 		Workload: func(seed uint64) (*playback.Workload, error) {
 			w, err := make(seed)
 			if err != nil {
@@ -130,7 +128,8 @@ func comparison(c *cobra.Command, f *qualityFlags) (*quality.Comparison, error) 
 				w = w.Crowded(seed)
 			}
 			return w, nil
-		}}, nil
+		}}
+	return cmp, cmp.Validate()
 }
 
 // workloadOf reads what is the same for all seeds.
