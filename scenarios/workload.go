@@ -25,6 +25,10 @@ type fileOpenB struct {
 // speedupMax is how much faster than it was a trace may be played.
 const speedupMax = 1_000_000
 
+// staysMin is how long a pod is there at least, however fast the trace is played: a
+// deletion may not overtake the creation.
+const staysMin = time.Second
+
 // workloadNodes adds the nodes of a trace to those of the groups.
 func (r *reader) workloadNodes() {
 	if r.in.Spec.Workload == nil {
@@ -96,18 +100,21 @@ func (r *reader) workloadPods() {
 	}
 	for i := range pods {
 		p := &pods[i]
+		if len(r.scn.Steps)+2 > stepsMax {
+			r.fail(at+".pods", "the time line would have more than %d steps", stepsMax)
+			return
+		}
 		if when(p.CreatedSec) > r.scn.Duration {
 			late++
 			continue
 		}
 		pod := p.Object(metav1.NamespaceDefault)
 		r.scn.Steps = append(r.scn.Steps, Step{At: when(p.CreatedSec), Line: line, Action: Apply{Objects: []kinds.Object{pod}}})
-		if p.DeletedSec != openb.Never && when(p.DeletedSec) <= r.scn.Duration {
-			r.scn.Steps = append(r.scn.Steps, Step{At: when(p.DeletedSec), Line: line, Action: Delete{Ref: kinds.RefOf(pod), Grace: -1}})
+		if p.DeletedSec == openb.Never {
+			continue
 		}
-		if len(r.scn.Steps) > stepsMax {
-			r.fail(at+".pods", "the time line would have more than %d steps", stepsMax)
-			return
+		if gone := max(when(p.DeletedSec), when(p.CreatedSec)+staysMin); gone <= r.scn.Duration {
+			r.scn.Steps = append(r.scn.Steps, Step{At: gone, Line: line, Action: Delete{Ref: kinds.RefOf(pod), Grace: -1}})
 		}
 	}
 	if late == len(pods) {

@@ -43,7 +43,7 @@ func (n *Node) Object() *corev1.Node {
 // Object is the pod, in a namespace.
 func (p *Pod) Object(namespace string) *corev1.Pod {
 	o := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: p.Name, Labels: map[string]string{}}}
-	for label, value := range map[string]string{QoSLabel: p.QoS, PhaseLabel: p.Phase} { //det:ok fills a map
+	for label, value := range map[string]string{QoSLabel: p.QoS, PhaseLabel: p.Phase} {
 		if value != "" {
 			o.Labels[label] = value
 		}
@@ -59,7 +59,7 @@ func (p *Pod) Object(namespace string) *corev1.Pod {
 		if p.GPUMilli == 1000 {
 			limits[sched.ResourceGPU] = *resource.NewQuantity(p.GPUs, resource.DecimalSI)
 		}
-		for name, q := range limits { //det:ok fills a map
+		for name, q := range limits {
 			asks[name] = q
 		}
 	}
