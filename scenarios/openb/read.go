@@ -66,6 +66,9 @@ func ReadNodes(file string) ([]Node, error) {
 		before := len(*r.errs)
 		n := Node{Name: r.name("sn"), CPUMilli: r.number("cpu_milli", 0, cpuMax), MemMiB: r.number("memory_mib", 0, memMax),
 			GPUs: r.number("gpu", 0, devices), Model: r.label("model")}
+		if len(*r.errs) == before {
+			r.label("sn") // it becomes the host's label, too
+		}
 		if len(*r.errs) == before && n.GPUs > 0 && n.Model == "" {
 			r.fail("model", "want the model of the node's GPUs, as V100M16")
 		}
