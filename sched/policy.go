@@ -24,6 +24,9 @@ type Policy struct {
 	Pod func(n NodeView, want Wish, hash uint64) int64
 	// Filter, where set, says why a node cannot take the pods; "" if it can.
 	Filter func(n NodeView, want Wish) string
+	// Room says that the filter refuses a node for want of room: another pod that comes
+	// never makes it think otherwise, so those that wait need not be looked at again.
+	Room bool
 }
 
 // NodeView is a node as a policy sees it.
@@ -125,6 +128,7 @@ func (p *profile) addPolicy(name string, weight int64) {
 		panic("sched: a profile with a score that is unknown or has bad arguments: " + name)
 	}
 	if policy.Filter != nil {
+		p.room[name] = policy.Room
 		p.order = append(p.order, name)
 		p.local = append(p.local, localFilter{name, func(s *Snapshot, _ *profile, i int32, sh *shape) int32 {
 			if why := policy.Filter(NodeView{s, i}, Wish{s: s, sh: sh}); why != "" {

@@ -65,6 +65,11 @@ func policyScores(t *testing.T, b *strings.Builder, s *Snapshot, d *datadriven.T
 			fmt.Fprintf(b, "  %s: %d\n", n.Node, n.Total)
 		}
 	}
+	if e.Preemption != nil {
+		for _, c := range e.Preemption.Candidates {
+			fmt.Fprintf(b, "  of %s would go %v\n", c.Node, c.Victims)
+		}
+	}
 }
 
 // profileOf ranks by a policy alone.
@@ -82,7 +87,7 @@ func profileOf(name, args string) *profile {
 func tersely(words []string) kinds.Object {
 	list := corev1.ResourceList{corev1.ResourcePods: resource.MustParse("100")}
 	notes := map[string]string{}
-	node := false
+	node, priority := false, int32(0)
 	for _, w := range words[1:] {
 		what, value, _ := strings.Cut(w, "=")
 		q := resource.MustParse(value)
@@ -96,6 +101,8 @@ func tersely(words []string) kinds.Object {
 			list[ResourceGPU], list[ResourceGPUMilli] = q, *resource.NewQuantity(q.Value()*gpuWhole, resource.DecimalSI)
 		case "whole":
 			list[ResourceGPU], list[ResourceGPUMilli] = q, *resource.NewQuantity(q.Value()*gpuWhole, resource.DecimalSI)
+		case "priority":
+			priority = int32(q.Value())
 		case "milli":
 			list[ResourceGPUMilli] = q
 			notes[GPUMilli] = value
@@ -110,6 +117,9 @@ func tersely(words []string) kinds.Object {
 	p := &corev1.Pod{ObjectMeta: m}
 	p.Spec.Containers = []corev1.Container{{Name: "c", Resources: corev1.ResourceRequirements{Requests: list}}}
 	p.Spec.SchedulerName = corev1.DefaultSchedulerName
+	if priority != 0 {
+		p.Spec.Priority = &priority
+	}
 	return p
 }
 

@@ -60,7 +60,7 @@ func (Policies) FragmentationAware(args []byte) (Policy, error) {
 		}
 		mix.weights += p.Weight
 	}
-	return Policy{Filter: filterGPUs, Node: mix.score}, nil
+	return Policy{Filter: filterGPUs, Room: true, Node: mix.score}, nil
 }
 
 // usualMix is by how much of GPUs the OpenB trace's pods ask for (the paper's table 1).

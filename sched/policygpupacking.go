@@ -6,7 +6,7 @@ package sched
 // else where the fewest GPUs are free. It filters as GPUShare does. (It is one of the
 // policies that FGD was compared with, USENIX ATC '23, section 6.)
 func (Policies) GPUPacking(args []byte) (Policy, error) {
-	return Policy{Filter: filterGPUs, Node: scoreGPUPacking}, noArguments(args)
+	return Policy{Filter: filterGPUs, Room: true, Node: scoreGPUPacking}, noArguments(args)
 }
 
 func scoreGPUPacking(n NodeView, want Wish) int64 {

@@ -8,7 +8,7 @@ const noGPU = "Insufficient GPU on any device"
 // annotations alibabacloud.com/gpu-milli and gpu-count. It scores nothing. See GPUs for
 // what is on which device.
 func (Policies) GPUShare(args []byte) (Policy, error) {
-	return Policy{Filter: filterGPUs}, noArguments(args)
+	return Policy{Filter: filterGPUs, Room: true}, noArguments(args)
 }
 
 func filterGPUs(n NodeView, want Wish) string {

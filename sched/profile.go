@@ -27,6 +27,7 @@ type profile struct {
 	added     *nodeSelector
 	addedSoft []softTerm
 	policies  []boundPolicy
+	room      map[string]bool // filters of policies: see Policy.Room
 }
 
 func (p *profile) addScore(f localScore) {
@@ -64,7 +65,7 @@ type localScore struct {
 
 // ready makes a profile ready. What a profile may hold, package config checks.
 func ready(from *Profile) *profile {
-	p := &profile{Profile: from, weights: map[string]int64{}, order: slices.Clone(from.Filters)}
+	p := &profile{Profile: from, weights: map[string]int64{}, room: map[string]bool{}, order: slices.Clone(from.Filters)}
 	for _, name := range from.Filters {
 		switch name {
 		case PodTopologySpread:

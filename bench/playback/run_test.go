@@ -9,6 +9,9 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"seatrial.dev/seatrial/scenarios/openb"
 )
 
 const (
@@ -93,4 +96,21 @@ func TestExplanationsNameTheNodesThatPodsGot(t *testing.T) {
 			require.Equal(t, o.Fates[i].Node, chosen["default/"+o.Fates[i].Pod.Name], policy)
 		}
 	}
+}
+
+// TestAPodThatWaitsForADeviceGetsIt has room in sum and on no device, until a pod leaves.
+func TestAPodThatWaitsForADeviceGetsIt(t *testing.T) {
+	n := openb.Node{Name: "n", CPUMilli: 8000, MemMiB: 8192, GPUs: 2, Model: "T4"}
+	w := &Workload{Name: "devices", Nodes: []*corev1.Node{n.Object()}}
+	for i, gone := range []time.Duration{100 * time.Second, Stays, Stays} {
+		p := openb.Pod{Name: fmt.Sprintf("p-%d", i), CPUMilli: 1000, MemMiB: 1, GPUs: 1, GPUMilli: 600}
+		w.Arrivals = append(w.Arrivals, Arrival{Pod: p.Object("default"), At: time.Duration(i) * time.Second, Gone: gone})
+	}
+	cfg, err := configOf(DefaultPolicy, w, 1)
+	require.NoError(t, err)
+	o, err := Run(context.Background(), w, cfg, Options{Seed: 1})
+	require.NoError(t, err)
+	require.Equal(t, 100*time.Second, o.Fates[2].Bound)
+	require.Equal(t, 4, o.Decisions)
+	require.Contains(t, o.FirstStuck, "1 Insufficient GPU on any device")
 }
