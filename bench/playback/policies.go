@@ -147,6 +147,9 @@ func Requested(pod *corev1.Pod, name corev1.ResourceName) int64 {
 
 // Allocatable is what a node has of a resource, in the same units.
 func Allocatable(n *corev1.Node, name corev1.ResourceName) int64 {
+	if n.Status.Allocatable == nil {
+		return amount(n.Status.Capacity, name)
+	}
 	return amount(n.Status.Allocatable, name)
 }
 

@@ -85,17 +85,32 @@ const slack = 1e-6
 // y_j is how many nodes of a type are used and z_gjr how much of r the group's pods ask
 // for on them. Every placement is a solution; but pods may be cut, and cut differently in
 // each resource, so the programme may do with fewer nodes than there can be. Its optimum
-// is rounded up. Affinities and taints are not counted. An error says that the pods cannot
-// be placed, or that no solution was found.
+// is rounded up. Affinities and taints are not counted.
+//
+// Where there are more than typesMax types, those next to each other by GPUs and cpu count
+// as one that has the most that any of them has; where there are more than groupsMax
+// groups, some of them as one that fits wherever any of them does. That makes the bound
+// lower, not wrong. An error says that the pods cannot be placed, or that no solution was
+// found.
 func Bound(nodes []*corev1.Node, pods []*corev1.Pod) (int, error) {
 	if len(pods) == 0 {
 		return 0, nil
 	}
-	types := typesOf(nodes)
+	return bound(coarser(typesOf(nodes), typesMax), pods, groupsMax)
+}
+
+// Limits of a programme: it is solved in a second or so.
+const (
+	typesMax  = 32
+	groupsMax = 24
+)
+
+func bound(types []nodeType, pods []*corev1.Pod, groupsMax int) (int, error) {
 	groups, err := groupsOf(pods, types)
 	if err != nil {
 		return 0, err
 	}
+	groups = fewer(groups, groupsMax)
 	c, a, b := programme(types, groups)
 	best, _, err := lp.Simplex(c, a, b, slack/100, nil)
 	if err != nil {
@@ -118,6 +133,52 @@ func typesOf(nodes []*corev1.Node) []nodeType {
 		list[k].count++
 	}
 	return list
+}
+
+// coarser merges types that are next to each other until there are few enough.
+func coarser(list []nodeType, most int) []nodeType {
+	if len(list) <= most {
+		return list
+	}
+	slices.SortFunc(list, func(a, b nodeType) int {
+		return cmp.Or(cmp.Compare(a.has[share], b.has[share]), cmp.Compare(a.has[cpu], b.has[cpu]), cmp.Compare(a.has[memory], b.has[memory]))
+	})
+	var out []nodeType
+	for k := range most {
+		t := nodeType{}
+		for _, x := range list[k*len(list)/most : (k+1)*len(list)/most] {
+			t.count += x.count
+			for r := range t.has {
+				t.has[r] = max(t.has[r], x.has[r])
+			}
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// fewer merges groups of pods until there are few enough.
+func fewer(list []podGroup, most int) []podGroup {
+	if len(list) <= most {
+		return list
+	}
+	var out []podGroup
+	for k := range most {
+		part := list[k*len(list)/most : (k+1)*len(list)/most]
+		g := podGroup{}
+		fits := []byte(part[0].fits)
+		for _, x := range part {
+			for j := range fits {
+				fits[j] = max(fits[j], x.fits[j])
+			}
+			for r := range g.wants {
+				g.wants[r] += x.wants[r]
+			}
+		}
+		g.fits = string(fits)
+		out = append(out, g)
+	}
+	return out
 }
 
 func groupsOf(pods []*corev1.Pod, types []nodeType) ([]podGroup, error) {

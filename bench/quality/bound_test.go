@@ -45,6 +45,9 @@ func TestTheBoundIsBelowTheBestPlacement(t *testing.T) {
 		require.NoError(t, err)
 		require.LessOrEqual(t, got, best)
 		require.GreaterOrEqual(t, got, 0)
+		rough, err := bound(coarser(typesOf(nodes), 2), pods, 2)
+		require.NoError(t, err)
+		require.LessOrEqual(t, rough, got)
 	})
 }
 
