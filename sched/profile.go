@@ -19,6 +19,7 @@ type profile struct {
 	affine  bool          // InterPodAffinity is
 	spreadFilter, affineFilter,
 	spreadFirst bool // PodTopologySpread comes before InterPodAffinity
+	room      map[string]bool // filters of policies: see Policy.Room
 	weights   map[string]int64
 	scores    []localScore // the scores of one node whose sum is kept
 	scoreTop  int64        // what they can come to
@@ -27,7 +28,6 @@ type profile struct {
 	added     *nodeSelector
 	addedSoft []softTerm
 	policies  []boundPolicy
-	room      map[string]bool // filters of policies: see Policy.Room
 }
 
 func (p *profile) addScore(f localScore) {
