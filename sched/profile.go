@@ -19,11 +19,11 @@ type profile struct {
 	affine  bool          // InterPodAffinity is
 	spreadFilter, affineFilter,
 	spreadFirst bool // PodTopologySpread comes before InterPodAffinity
-	room      map[string]bool // filters of policies: see Policy.Room
 	weights   map[string]int64
-	scores    []localScore // the scores of one node whose sum is kept
-	scoreTop  int64        // what they can come to
-	order     []string     // all filters, those of policies at the end
+	scores    []localScore    // the scores of one node whose sum is kept
+	scoreTop  int64           // what they can come to
+	room      map[string]bool // filters of policies: see Policy.Room
+	order     []string        // all filters, those of policies at the end
 	shape     []volumes.Point
 	added     *nodeSelector
 	addedSoft []softTerm
