@@ -32,14 +32,15 @@ type fileMeta struct {
 }
 
 type fileSpec struct {
-	Seed      uint64      `json:"seed"`
-	Duration  duration    `json:"duration"`
-	Start     *date       `json:"start"`
-	Cluster   fileCluster `json:"cluster"`
-	Manifests []any       `json:"manifests"`
-	Images    []fileImage `json:"images"`
-	Timeline  []fileEntry `json:"timeline"`
-	Checks    []fileCheck `json:"checks"`
+	Seed      uint64        `json:"seed"`
+	Duration  duration      `json:"duration"`
+	Start     *date         `json:"start"`
+	Cluster   fileCluster   `json:"cluster"`
+	Workload  *fileWorkload `json:"workload"`
+	Manifests []any         `json:"manifests"`
+	Images    []fileImage   `json:"images"`
+	Timeline  []fileEntry   `json:"timeline"`
+	Checks    []fileCheck   `json:"checks"`
 }
 
 type fileCluster struct {

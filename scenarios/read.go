@@ -311,6 +311,7 @@ func (r *reader) nodes() {
 			r.scn.Nodes = append(r.scn.Nodes, numbered(node, g, j))
 		}
 	}
+	r.workloadNodes()
 	r.uniqueNodes()
 }
 
@@ -320,7 +321,11 @@ func (r *reader) uniqueNodes() {
 	seen := make(map[string]bool, len(r.scn.Nodes))
 	for _, n := range r.scn.Nodes {
 		if seen[n.Name] {
-			r.fail("spec.cluster.nodeGroups", "two groups make a node named %s", n.Name)
+			field, who := "spec.cluster.nodeGroups", "two groups"
+			if r.in.Spec.Workload != nil {
+				field, who = "spec.workload", "two groups, or a group and the workload,"
+			}
+			r.fail(field, "%s make a node named %s", who, n.Name)
 			return
 		}
 		seen[n.Name] = true

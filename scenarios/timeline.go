@@ -45,6 +45,7 @@ func (r *reader) timeline() {
 			r.scn.Steps = append(r.scn.Steps, Step{At: when, Line: kinds.FindLine(r.root, at), Action: a})
 		}
 	}
+	r.workloadPods()
 	slices.SortStableFunc(r.scn.Steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 }
 

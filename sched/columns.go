@@ -25,7 +25,8 @@ type columns struct {
 	imagesVersion uint64
 	anyImage      bool
 
-	victims *victims // what preemption would cost by node; nil until it was asked for
+	victims *victims   // what preemption would cost by node; nil until it was asked for
+	log     *columnLog // what has become of them; nil until it was asked for
 }
 
 // bucketsMax is the largest sum of local scores for which nodes are kept by score.
@@ -141,7 +142,7 @@ func (c *columns) clear(nodes int) {
 	for i := range c.local {
 		c.local[i] = none
 	}
-	c.counts, c.fit, c.buckets, c.victims = nil, 0, nil, nil
+	c.counts, c.fit, c.buckets, c.victims, c.log = nil, 0, nil, nil, nil
 	if c.profile.scoreTop <= bucketsMax {
 		c.buckets = make([][]int32, c.profile.scoreTop+1)
 	}
@@ -171,7 +172,11 @@ func (s *Snapshot) reassess(c *columns, i int32) {
 			}
 		}
 	}
-	if was := c.local[i]; was != now {
+	was := c.local[i]
+	if c.log != nil && (was != now || now >= 0 && (int(i) >= len(c.log.parts) || c.log.parts[i] != s.scratch.parts)) {
+		c.log.write(s, i, now)
+	}
+	if was != now {
 		c.leave(i, was)
 		c.local[i] = now
 		c.join(i, now)

@@ -60,6 +60,9 @@ func (s *Snapshot) mayHelp(p *profile, plugin string, g *group, c *change) bool 
 	case DefaultPreemption:
 		return false
 	}
+	if p.room[plugin] {
+		return c.node != nil || c.gone || c.before != nil
+	}
 	return true // a policy's filter, or an extender: anything may
 }
 

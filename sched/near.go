@@ -215,6 +215,7 @@ type scratch struct {
 	spread   []int64
 	pull     []int64
 	totals   []int64
+	parts    [partsMax]uint8 // see localTotal
 }
 
 // mark starts a round of first with numbers below n.

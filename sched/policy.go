@@ -1,6 +1,8 @@
 package sched
 
 import (
+	"bytes"
+	"encoding/json"
 	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,7 +15,7 @@ import (
 // scores.
 type Policies struct{}
 
-// Policy is a score of nodes. One of Node and Pod is set.
+// Policy is a score of nodes, or a filter, or both. At most one of Node and Pod is set.
 type Policy struct {
 	// Node scores a node for all pods that ask for the same, from 0 to 100; it is
 	// worked out anew when the node changes. It must go by nothing else.
@@ -22,6 +24,9 @@ type Policy struct {
 	Pod func(n NodeView, want Wish, hash uint64) int64
 	// Filter, where set, says why a node cannot take the pods; "" if it can.
 	Filter func(n NodeView, want Wish) string
+	// Room says that the filter refuses a node for want of room: another pod that comes
+	// never makes it think otherwise, so those that wait need not be looked at again.
+	Room bool
 }
 
 // NodeView is a node as a policy sees it.
@@ -49,7 +54,9 @@ func (v NodeView) Used(name corev1.ResourceName) int64 { return v.s.get(&v.s.use
 // Pods calls f for each pod on the node, in no order that means anything.
 func (v NodeView) Pods(f func(*corev1.Pod)) {
 	for _, r := range v.s.on[v.i] {
-		f(r.pod)
+		if !r.lifted {
+			f(r.pod)
+		}
 	}
 }
 
@@ -121,6 +128,7 @@ func (p *profile) addPolicy(name string, weight int64) {
 		panic("sched: a profile with a score that is unknown or has bad arguments: " + name)
 	}
 	if policy.Filter != nil {
+		p.room[name] = policy.Room
 		p.order = append(p.order, name)
 		p.local = append(p.local, localFilter{name, func(s *Snapshot, _ *profile, i int32, sh *shape) int32 {
 			if why := policy.Filter(NodeView{s, i}, Wish{s: s, sh: sh}); why != "" {
@@ -133,8 +141,26 @@ func (p *profile) addPolicy(name string, weight int64) {
 		p.policies = append(p.policies, boundPolicy{name, weight, policy})
 		return
 	}
+	if policy.Node == nil {
+		return // a filter alone
+	}
 	p.scores = append(p.scores, localScore{plugin: name, weight: weight, score: func(s *Snapshot, _ *profile, i int32, sh *shape) int64 {
 		return clamp(policy.Node(NodeView{s, i}, Wish{s: s, sh: sh}))
 	}})
 	p.scoreTop += weight * scoreMax
+}
+
+// noArguments is for policies that take none.
+func noArguments(args []byte) error {
+	return arguments(args, &struct{}{})
+}
+
+// arguments reads a policy's arguments; fields that it has not are an error.
+func arguments(args []byte, into any) error {
+	if len(args) == 0 || string(args) == "null" {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(args))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
 }

@@ -22,9 +22,10 @@ type profile struct {
 	spreadFirst bool // PodTopologySpread comes before InterPodAffinity
 	shares    bool // CheckServiceAffinity is a filter
 	weights   map[string]int64
-	scores    []localScore // the scores of one node whose sum is kept
-	scoreTop  int64        // what they can come to
-	order     []string     // all filters, those of policies at the end
+	scores    []localScore    // the scores of one node whose sum is kept
+	scoreTop  int64           // what they can come to
+	room      map[string]bool // filters of policies: see Policy.Room
+	order     []string        // all filters, those of policies at the end
 	shape     []volumes.Point
 	added     *nodeSelector
 	addedSoft []softTerm
@@ -68,7 +69,7 @@ type localScore struct {
 
 // ready makes a profile ready. What a profile may hold, package config checks.
 func ready(from *Profile) *profile {
-	p := &profile{Profile: from, weights: map[string]int64{}, order: slices.Clone(from.Filters)}
+	p := &profile{Profile: from, weights: map[string]int64{}, room: map[string]bool{}, order: slices.Clone(from.Filters)}
 	p.named = p.filters(NodeAffinity)
 	for _, name := range from.Filters {
 		switch name {

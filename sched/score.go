@@ -10,12 +10,18 @@ import (
 // scoreMax is the best that a score gives a node.
 const scoreMax = 100
 
-// localTotal is the weighted sum of the scores that look at a node by itself.
+// localTotal is the weighted sum of the scores that look at a node by itself. It leaves
+// the first of them in scratch.parts.
 func (s *Snapshot) localTotal(p *profile, i int32, sh *shape) int64 {
 	var sum int64
 	for k := range p.scores {
-		if f := &p.scores[k]; f.skips == nil || !f.skips(p, s, sh) {
-			sum += f.weight * f.score(s, p, i, sh)
+		f, score := &p.scores[k], int64(0)
+		if f.skips == nil || !f.skips(p, s, sh) {
+			score = f.score(s, p, i, sh)
+		}
+		sum += f.weight * score
+		if k < partsMax {
+			s.scratch.parts[k] = uint8(score)
 		}
 	}
 	return sum

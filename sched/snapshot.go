@@ -45,6 +45,7 @@ type Snapshot struct {
 	backing    backing
 	budgets    budgets
 	volumes    *volumes.State
+	gpus       []*GPUs                      // by node, where known; may be shorter
 	namespaces map[string]map[string]string // labels of the namespaces there are
 
 	scratch scratch
@@ -181,6 +182,7 @@ func (s *Snapshot) count1(i int32, c *class, sign int32) {
 func (s *Snapshot) use(i int32, sh *shape, sign int32) {
 	s.used[i].add(&sh.req, int64(sign))
 	s.scored[i].add(&sh.scored, int64(sign))
+	s.staleGPUs(i)
 	for _, p := range sh.ports {
 		if s.ports[i] == nil {
 			s.ports[i] = map[hostPort]int{}
@@ -258,6 +260,7 @@ func (s *Snapshot) removeNode(name string) {
 func (s *Snapshot) nodeChanged(i int32) {
 	s.changes[s.changed%changesMax] = i
 	s.changed++
+	s.staleGPUs(i)
 }
 
 func hashString(s string) uint64 { // FNV-1a

@@ -30,7 +30,7 @@ The scheduler has a benchmark of its own: seatrial bench sched.`,
 		RunE: func(c *cobra.Command, args []string) error { return measure(args, dir, jsonFile) },
 	}
 	c.Flags().StringVar(&jsonFile, "json", "", "write the results as a JSON array to this file")
-	c.AddCommand(benchSchedCommand())
+	c.AddCommand(benchSchedCommand(), benchOpenBCommand(), benchQualityCommand())
 	c.Flags().StringVar(&dir, "scenarios", "scenarios", "the folder with the scenario files")
 	return c
 }
