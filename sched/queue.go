@@ -109,7 +109,7 @@ func (q *Queue) Set(now time.Time, pod *corev1.Pod, c *class, cause uint64, retr
 	next := w.state
 	switch {
 	case w.state == isGated && !gated:
-		w.added, w.cause, next = now, cause, isActive
+		w.cause, next = cause, isActive // its place is that of its arrival
 	case w.state == isParked && retry:
 		w.cause, next = cause, q.afterBackoff(now, w)
 	}
