@@ -30,7 +30,7 @@ func (s *Snapshot) nominate(pod *corev1.Pod, node string) {
 	x := &s.nominated
 	key := kinds.KeyOf(pod)
 	if old := x.byPod[key]; old != nil {
-		if old.node == node && old.pod.UID == pod.UID {
+		if old.node == node && old.pod.UID == pod.UID && old.class == s.classOf(pod) {
 			old.pod = pod
 			return
 		}
