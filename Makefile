@@ -6,13 +6,14 @@ OUT      := out
 SCENARIO ?= scenarios/guestbook.yaml
 FUZZTIME ?= 20s
 COUNT    ?= 3
+DECISIONS ?= 5000
 
 # Outside a git checkout the version stays what the source says.
 VERSION  := $(shell git describe --always --dirty --tags 2>/dev/null)
 LDFLAGS  := $(if $(VERSION),-X main.version=$(VERSION))
 
 .DEFAULT_GOAL := help
-.PHONY: help build kubectl helm demo test lint race bench fuzz check clean
+.PHONY: help build kubectl helm demo test upstream lint race bench fuzz check clean
 
 # Kubernetes' own programs, of the versions in tools/go.mod (k8s.io/kubectl v0.N is
 # kubectl v1.N). Without its version kubectl cannot say it, and fails.
@@ -26,7 +27,7 @@ help: ## say what make can do
 	@echo
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  %-8s %s\n' "$$t" "$$d"; done
 	@echo
-	@echo 'Names: SCENARIO=FILE for demo, COUNT=N for bench, FUZZTIME=20s for fuzz.'
+	@echo 'Names: SCENARIO=FILE for demo, COUNT=N for bench, DECISIONS=N for upstream, FUZZTIME=20s for fuzz.'
 
 build: ## compile bin/seatrial
 	@mkdir -p $(BIN)
@@ -54,6 +55,9 @@ demo: build ## run one scenario (SCENARIO=scenarios/guestbook.yaml) and say wher
 
 test: kubectl helm ## run every test
 	$(GO) test ./...
+
+upstream: ## compare DECISIONS=5000 decisions with those of kube-scheduler (bench/upstream; minutes the first time)
+	cd bench/upstream && $(GO) run . fidelity --decisions $(DECISIONS)
 
 lint: ## formatting, vet, determinism and import rules
 	@echo '== gofmt'; bad=$$(gofmt -l .); \

@@ -140,13 +140,13 @@ func (x *search) check(i int32) int32 {
 	if why := x.sharing(i); why != accepted {
 		return why
 	}
-	if why := x.others(i); why != accepted {
-		return why
-	}
+	// As kube-scheduler does: with the nominees first, then without.
 	if x.s.nominated.crowded(i, x) {
-		return x.s.nominated.check(i, x)
+		if why := x.s.nominated.seated(i, x, x.others); why != accepted {
+			return why
+		}
 	}
-	return accepted
+	return x.others(i)
 }
 
 // others asks the filters that look at other pods, in the profile's order.
@@ -340,13 +340,18 @@ func (x *search) whyNot(i int32) int32 {
 	if x.p.named && sh.names.narrows() && !sh.names.has(n.Name) {
 		return x.s.reasons.number(NodeAffinity, true, reasonNotNamed)
 	}
+	spread, affine, crowded := x.spread, x.affine, x.s.nominated.crowded(i, x)
+	if crowded {
+		spread = func(i int32) int32 { return x.s.nominated.seated(i, x, x.spread) }
+		affine = func(i int32) int32 { return x.s.nominated.seated(i, x, x.affine) }
+	}
 	for _, name := range x.p.order {
 		why := accepted
 		switch name {
 		case PodTopologySpread:
-			why = x.spread(i)
+			why = spread(i)
 		case InterPodAffinity:
-			why = x.affine(i)
+			why = affine(i)
 		case VolumeRestrictions, NodeVolumeLimits, VolumeBinding, VolumeZone:
 			why = x.volumes.checkOne(x.s, name, i)
 		case CheckServiceAffinity:
@@ -362,8 +367,8 @@ func (x *search) whyNot(i int32) int32 {
 			return why
 		}
 	}
-	if x.s.nominated.crowded(i, x) {
-		if why := x.s.nominated.check(i, x); why != accepted {
+	if crowded {
+		if why := x.others(i); why != accepted {
 			return why
 		}
 	}

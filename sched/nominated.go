@@ -30,7 +30,7 @@ func (s *Snapshot) nominate(pod *corev1.Pod, node string) {
 	x := &s.nominated
 	key := kinds.KeyOf(pod)
 	if old := x.byPod[key]; old != nil {
-		if old.node == node && old.pod.UID == pod.UID {
+		if old.node == node && old.pod.UID == pod.UID && old.class == s.classOf(pod) {
 			old.pod = pod
 			return
 		}
@@ -145,9 +145,9 @@ func (x *nominated) crowded(i int32, y *search) bool {
 	return slices.ContainsFunc(x.byNode[y.s.nodes[i].Name], func(n *nominee) bool { return n.class.priority >= y.class.priority })
 }
 
-// check asks the filters that look at other pods about a node as if its nominees were
+// seated asks filters that look at other pods about a node as if its nominees were
 // there.
-func (x *nominated) check(i int32, y *search) int32 {
+func (x *nominated) seated(i int32, y *search, ask func(i int32) int32) int32 {
 	s := y.s
 	var seated []*class
 	for _, n := range x.byNode[s.nodes[i].Name] {
@@ -160,7 +160,7 @@ func (x *nominated) check(i int32, y *search) int32 {
 	}
 	lows := y.lows
 	y.lows = y.wants.lows(nil)
-	why := y.others(i)
+	why := ask(i)
 	y.lows = lows
 	for _, c := range seated {
 		y.move(i, c, -1)

@@ -4,15 +4,18 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 
 	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/cluster/store"
 )
 
 func drawNode(t *rapid.T, i int) *corev1.Node {
@@ -34,6 +37,9 @@ func drawNode(t *rapid.T, i int) *corev1.Node {
 		corev1.ResourceCPU:    *resource.NewMilliQuantity(rapid.Int64Range(100, 4000).Draw(t, "cpu"), resource.DecimalSI),
 		corev1.ResourceMemory: *resource.NewQuantity(rapid.Int64Range(1<<28, 1<<33).Draw(t, "mem"), resource.BinarySI),
 		corev1.ResourcePods:   *resource.NewQuantity(rapid.Int64Range(1, 5).Draw(t, "pods"), resource.DecimalSI)}
+	if cards := rapid.Int64Range(0, 2).Draw(t, "cards"); cards > 0 {
+		n.Status.Allocatable["example.com/card"] = *resource.NewQuantity(cards, resource.DecimalSI)
+	}
 	return n
 }
 
@@ -54,6 +60,10 @@ func drawPod(t *rapid.T, i int) *corev1.Pod {
 	if rapid.IntRange(0, 2).Draw(t, "important") == 0 {
 		n := rapid.Int32Range(0, 3).Draw(t, "priority")
 		p.Spec.Priority = &n
+	}
+	if rapid.IntRange(0, 4).Draw(t, "carded") == 0 {
+		c.Resources.Requests = corev1.ResourceList{"example.com/card": *resource.NewQuantity(1, resource.DecimalSI)}
+		p.Spec.Containers[0] = c
 	}
 	drawAffinity(t, p)
 	drawSpread(t, p)
@@ -83,7 +93,11 @@ func drawAffinity(t *rapid.T, p *corev1.Pod) {
 	near, apart := &corev1.PodAffinity{}, &corev1.PodAntiAffinity{}
 	p.Spec.Affinity = &corev1.Affinity{PodAffinity: near, PodAntiAffinity: apart}
 	term := func() corev1.PodAffinityTerm {
-		return corev1.PodAffinityTerm{LabelSelector: drawSelector(t), TopologyKey: drawTopology(t)}
+		x := corev1.PodAffinityTerm{LabelSelector: drawSelector(t), TopologyKey: drawTopology(t)}
+		if rapid.IntRange(0, 3).Draw(t, "by namespace") == 0 {
+			x.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"team": "one"}}
+		}
+		return x
 	}
 	weighted := func() []corev1.WeightedPodAffinityTerm {
 		return []corev1.WeightedPodAffinityTerm{{Weight: rapid.Int32Range(1, 100).Draw(t, "weight"), PodAffinityTerm: term()}}
@@ -211,53 +225,114 @@ func TestWhatIsTakenBackLeavesNoTrace(t *testing.T) {
 	})
 }
 
-// TestWhatIsKeptDecidesAsIfAfresh changes nodes and pods at random between decisions
-// on a few shapes, and asks a snapshot that was just built as well.
+// TestWhatIsKeptDecidesAsIfAfresh changes the cluster at random between decisions on a
+// few shapes, and asks a snapshot that was just built as well.
 func TestWhatIsKeptDecidesAsIfAfresh(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPopulation(t)
-		s := p.snapshot(0)
-		now := map[string]*corev1.Node{}
+		w := aging{s: p.snapshot(0), nodes: map[string]*corev1.Node{}, pods: map[string]*corev1.Pod{}, nominees: map[string]*corev1.Pod{}, teams: map[string]map[string]string{}, budgets: map[string]*policyv1.PodDisruptionBudget{}}
 		for _, n := range p.nodes {
-			now[n.Name] = n
+			w.nodes[n.Name] = n
 		}
-		placed := map[string]*corev1.Pod{}
 		for _, x := range p.placed {
-			placed[x.Name] = x
+			w.pods[x.Name] = x
 		}
 		asking := []*corev1.Pod{drawPod(t, 1001), drawPod(t, 1002), drawPod(t, 1003)}
 		for n := range rapid.IntRange(1, 30).Draw(t, "turns") {
-			switch rapid.IntRange(0, 4).Draw(t, "change") {
-			case 0:
-				node := drawNode(t, rapid.IntRange(0, 9).Draw(t, "node"))
-				put(s, node)
-				now[node.Name] = node
-			case 1:
-				name := fmt.Sprintf("node-%d", rapid.IntRange(0, 9).Draw(t, "node"))
-				s.removeNode(name)
-				delete(now, name)
-			default:
-				pod := *asking[n%len(asking)]
-				pod.Name, pod.UID = fmt.Sprintf("turn-%d", n), types.UID(fmt.Sprintf("uid-turn-%d", n))
-				d := whole(s, &pod)
-				fresh := NewSnapshot()
-				for _, node := range now {
-					put(fresh, node)
-				}
-				for _, x := range placed {
-					put(fresh, x)
-				}
-				require.Equal(t, whole(fresh, &pod), d)
-				require.Equal(t, fresh.explain(plain, &pod), s.explain(plain, &pod))
-				require.Equal(t, d.Node, s.explain(plain, &pod).Chosen)
-				if d.Node != "" {
-					pod.Spec.NodeName = d.Node
-					s.Assume(&pod, d.Node)
-					placed[pod.Name] = &pod
-				}
+			if rapid.Bool().Draw(t, "changes") {
+				w.change(t)
+			}
+			pod := *asking[n%len(asking)]
+			pod.Name, pod.UID = fmt.Sprintf("turn-%d", n), types.UID(fmt.Sprintf("uid-turn-%d", n))
+			fresh := w.afresh()
+			d := whole(w.s, &pod)
+			require.Equal(t, whole(fresh, &pod), d)
+			require.Equal(t, fresh.explain(plain, &pod), w.s.explain(plain, &pod))
+			require.Equal(t, d.Node, w.s.explain(plain, &pod).Chosen)
+			if d.Node != "" {
+				pod.Spec.NodeName = d.Node
+				w.s.Assume(&pod, d.Node)
+				w.pods[pod.Name] = &pod
 			}
 		}
 	})
+}
+
+// aging is a snapshot that has been through all changes, and what it should hold.
+type aging struct {
+	s        *Snapshot
+	nodes    map[string]*corev1.Node
+	pods     map[string]*corev1.Pod // that have a node
+	nominees map[string]*corev1.Pod
+	teams    map[string]map[string]string // labels of namespaces
+	budgets  map[string]*policyv1.PodDisruptionBudget
+}
+
+// afresh builds a snapshot of the same.
+func (w *aging) afresh() *Snapshot {
+	s := NewSnapshot()
+	for name, set := range w.teams {
+		s.setNamespace(name, set, true)
+	}
+	for _, n := range w.nodes {
+		put(s, n)
+	}
+	for _, x := range w.pods {
+		put(s, x)
+	}
+	for _, x := range w.nominees {
+		s.nominate(x, x.Status.NominatedNodeName)
+	}
+	for _, b := range w.budgets {
+		s.budgets.see(store.Event{Type: store.Added, Ref: kinds.RefOf(b), Object: b})
+	}
+	return s
+}
+
+func (w *aging) change(t *rapid.T) {
+	node := fmt.Sprintf("node-%d", rapid.IntRange(0, 9).Draw(t, "node"))
+	pod := fmt.Sprintf("pod-%d", rapid.IntRange(0, 9).Draw(t, "pod"))
+	switch rapid.SampledFrom([]string{"node", "no node", "no pod", "pod", "nominee", "no nominee", "namespace", "budget"}).Draw(t, "change") {
+	case "node":
+		n := drawNode(t, 0)
+		n.Name = node
+		put(w.s, n)
+		w.nodes[node] = n
+	case "no node":
+		w.s.removeNode(node)
+		delete(w.nodes, node)
+	case "no pod":
+		w.s.forget(kinds.Key{Namespace: "default", Name: pod})
+		delete(w.pods, pod)
+	case "pod": // a new one, or other labels, or on its way out
+		x := drawPod(t, 0)
+		x.Name, x.UID, x.Spec.NodeName = pod, types.UID("uid-"+pod), node
+		if rapid.Bool().Draw(t, "leaving") {
+			x.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
+		}
+		w.s.forget(kinds.KeyOf(x)) // a pod does not change its node
+		put(w.s, x)
+		w.pods[pod] = x
+	case "nominee":
+		x := drawPod(t, 0)
+		x.Name, x.UID = "nominee", "uid-nominee"
+		x.Status.NominatedNodeName = node
+		w.s.nominate(x, node)
+		w.nominees[x.Name] = x
+	case "no nominee":
+		w.s.unnominate(kinds.Key{Namespace: "default", Name: "nominee"})
+		clear(w.nominees)
+	case "namespace":
+		set := map[string]string{"team": rapid.SampledFrom([]string{"one", "two"}).Draw(t, "team")}
+		w.s.setNamespace("default", set, true)
+		w.teams["default"] = set
+	case "budget":
+		b := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "budget"}}
+		b.Spec.Selector = drawSelector(t)
+		b.Status.DisruptionsAllowed = rapid.Int32Range(0, 2).Draw(t, "allowed")
+		w.s.budgets.see(store.Event{Type: store.Modified, Ref: kinds.RefOf(b), Object: b})
+		w.budgets[b.Name] = b
+	}
 }
 
 // benchmarkDecide places pods of one template, one after the other, on nodes that

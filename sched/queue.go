@@ -132,7 +132,7 @@ func (q *Queue) set(now time.Time, e entry, cause uint64, retry bool) {
 	next := w.state
 	switch {
 	case w.state == isGated && !e.gated:
-		w.added, w.cause, next = now, cause, isActive
+		w.cause, next = cause, isActive // its place is that of its arrival
 	case w.state == isParked && retry:
 		w.cause, next = cause, q.afterBackoff(now, w)
 	}

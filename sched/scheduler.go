@@ -255,6 +255,8 @@ func (s *Scheduler) Decide(now time.Time, pod *corev1.Pod) Decision {
 	}
 	if p.Preempts && d.Nodes > 0 {
 		nomination = x.makeRoom(p, current, &d, nomination)
+	} else if d.Refused != "" {
+		x.refuse(p, &d)
 	}
 	s.reject(now, current, &d, nomination)
 	return d

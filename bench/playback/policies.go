@@ -22,25 +22,31 @@ type Policy struct {
 	Config func(w *Workload, seed uint64) (sched.Config, error)
 }
 
-// Named is the policy of a name, if there is one.
-func Named(name string) (Policy, error) {
-	if !slices.Contains(Policies(), name) {
-		return Policy{}, unknownPolicy(name)
+// Named is the policy of a name, if there is one. A name that ends in .yaml, .yml or .json
+// is a configuration file's, see fromFile; warnings tell what in it has no effect.
+func Named(name string) (p Policy, warnings []string, err error) {
+	if isFile(name) {
+		return fromFile(name)
 	}
-	return Policy{name, func(w *Workload, seed uint64) (sched.Config, error) { return configOf(name, w, seed) }}, nil
+	if !slices.Contains(Policies(), name) {
+		return Policy{}, nil, unknownPolicy(name)
+	}
+	return Policy{name, func(w *Workload, seed uint64) (sched.Config, error) { return configOf(name, w, seed) }}, nil, nil
 }
 
-// AllNamed is Named for many.
-func AllNamed(names []string) ([]Policy, error) {
-	list := make([]Policy, len(names))
-	for i, name := range names {
-		p, err := Named(name)
+// AllNamed is Named for many, none of which may go by the name of another.
+func AllNamed(names []string) (list []Policy, warnings []string, err error) {
+	for _, name := range names {
+		p, more, err := Named(name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		list[i] = p
+		if slices.ContainsFunc(list, func(x Policy) bool { return x.Name == p.Name }) {
+			return nil, nil, fmt.Errorf("%q: there is a policy %s in the list already: want another name, so that they can be told apart", name, p.Name)
+		}
+		list, warnings = append(list, p), append(warnings, more...)
 	}
-	return list, nil
+	return list, warnings, nil
 }
 
 // Policies lists the names that Named knows.
@@ -87,7 +93,7 @@ func unknownPolicy(name string) error {
 	if near := kinds.Nearest(name, Policies()); near != "" {
 		hint = fmt.Sprintf(", did you mean %s?", near)
 	}
-	return fmt.Errorf("there is no policy %q%s (there are %s)", name, hint, strings.Join(Policies(), ", "))
+	return fmt.Errorf("there is no policy %q%s (there are %s, and configuration files by names that end in .yaml, .yml or .json)", name, hint, strings.Join(Policies(), ", "))
 }
 
 // gpus says whether a node has GPUs.

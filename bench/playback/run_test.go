@@ -30,7 +30,7 @@ func TestTranscripts(t *testing.T) {
 			if d.HasArg("crowded") {
 				w = w.Crowded(1)
 			}
-			p, err := Named(policy)
+			p, _, err := Named(policy)
 			if err != nil {
 				return err.Error() + "\n"
 			}

@@ -42,7 +42,7 @@ func TestNoPolicyPacksBelowTheBound(t *testing.T) {
 }
 
 func named(t require.TestingT, name string) playback.Policy {
-	p, err := playback.Named(name)
+	p, _, err := playback.Named(name)
 	require.NoError(t, err)
 	return p
 }

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"seatrial.dev/seatrial/cluster/api"
@@ -117,11 +118,35 @@ func (l *Local) do(r api.Request) (kinds.Object, error) {
 			return nil, err
 		}
 	}
+	if g, ok := r.Object.(*schedulingv1beta1.PodGroup); ok && r.Verb == api.VerbCreate {
+		if err := l.classFor(&g.Spec.PriorityClassName, g.Spec.Priority); err != nil {
+			return nil, err
+		}
+	}
 	o, err := l.api.Do(l.Now(), r)
 	if err != nil {
 		return nil, err
 	}
 	return o, l.drain()
+}
+
+// classFor names a class of a priority, and makes it where there is none.
+func (l *Local) classFor(name *string, p *int32) error {
+	if p == nil || *p == 0 || *name != "" {
+		return nil
+	}
+	*name = fmt.Sprintf("value-%d", *p)
+	if *p < 0 {
+		*name = fmt.Sprintf("value-minus-%d", -int64(*p))
+	}
+	class := &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: *name}, Value: *p}
+	if l.store.Get(kinds.RefOf(class)) != nil {
+		return nil
+	}
+	if _, err := l.do(api.Create(class)); err != nil {
+		return fmt.Errorf("priority %d: %w", *p, err)
+	}
+	return nil
 }
 
 // prepare makes up for the admission plug-ins that upstream's benchmark switches off
@@ -130,21 +155,7 @@ func (l *Local) do(r api.Request) (kinds.Object, error) {
 func (l *Local) prepare(r api.Request, pod *corev1.Pod) error {
 	switch {
 	case r.Verb == api.VerbCreate && r.Subresource == "":
-		p := pod.Spec.Priority
-		if p == nil || *p == 0 || pod.Spec.PriorityClassName != "" {
-			return nil
-		}
-		pod.Spec.PriorityClassName = fmt.Sprintf("value-%d", *p)
-		if *p < 0 {
-			pod.Spec.PriorityClassName = fmt.Sprintf("value-minus-%d", -int64(*p))
-		}
-		class := &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: pod.Spec.PriorityClassName}, Value: *p}
-		if l.store.Get(kinds.RefOf(class)) != nil {
-			return nil
-		}
-		if _, err := l.do(api.Create(class)); err != nil {
-			return fmt.Errorf("priority %d: %w", *p, err)
-		}
+		return l.classFor(&pod.Spec.PriorityClassName, pod.Spec.Priority)
 	case r.Verb == api.VerbUpdate && r.Subresource == "":
 		live, ok := l.store.Get(r.Ref).(*corev1.Pod)
 		if !ok {

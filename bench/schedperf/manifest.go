@@ -179,7 +179,7 @@ func kindOf(n *yaml.Node) (kinds.Kind, bool) {
 }
 
 // lacks tells the kind of an object that is Kubernetes' but not Seatrial's: dynamic
-// resources, pod groups. Any other unknown kind is a mistake of the file.
+// resources, groups of pod groups. Any other unknown kind is a mistake of the file.
 func lacks(n *yaml.Node) string {
 	gvk, _ := typeOf(n)
 	if _, ok := kindOf(n); ok {
@@ -196,11 +196,6 @@ func lacks(n *yaml.Node) string {
 func podLacks(pod *corev1.Pod) (what, field string) {
 	if len(pod.Spec.ResourceClaims) > 0 {
 		return "the resourceClaims", "spec.resourceClaims"
-	}
-	if pod.Spec.SchedulingGroup != nil {
-		if _, ok := kinds.ByName("PodGroup"); !ok {
-			return "the schedulingGroup", "spec.schedulingGroup"
-		}
 	}
 	return "", ""
 }

@@ -41,6 +41,7 @@ func (a *API) admit(_ time.Time, o kinds.Object) error {
 		pod.Spec.DeprecatedServiceAccount = pod.Spec.ServiceAccountName
 	}
 	pod.Spec.Tolerations = withDefaultTolerations(pod.Spec.Tolerations)
+	mergeLabelKeys(pod)
 	return a.admitPriority(pod)
 }
 

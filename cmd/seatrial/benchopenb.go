@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -35,7 +34,7 @@ same, from which the table of nodes and plugins is made when someone reads it.`,
 	}
 	c.Flags().StringVar(&f.nodes, "nodes", "", "the file of nodes (required)")
 	c.Flags().StringVar(&f.pods, "pods", "", "the file of pods (required)")
-	c.Flags().StringSliceVar(&f.policies, "policy", []string{playback.DefaultPolicy}, "the policies, one after the other")
+	c.Flags().StringSliceVar(&f.policies, "policy", []string{playback.DefaultPolicy}, "the policies, one after the other; FILE.yaml is a scheduler's configuration")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "the seed of the run")
 	c.Flags().BoolVar(&f.crowded, "crowded", false, "pods come in an order drawn from the seed and never leave, so that the nodes fill up")
 	c.Flags().StringVar(&f.json, "json", "", "write the results as a JSON array to this file")
@@ -51,9 +50,9 @@ func benchOpenB(ctx context.Context, f *openbFlags) error {
 	if f.crowded {
 		w = w.Crowded(f.seed)
 	}
-	policies, err := playback.AllNamed(f.policies)
+	policies, err := contenders(f.policies, w, f.seed)
 	if err != nil {
-		return status{exitInput, fmt.Errorf("--policy: %w", err)}
+		return status{exitInput, err}
 	}
 	results, err := playback.Measure(ctx, os.Stdout, w, policies, f.seed)
 	switch {

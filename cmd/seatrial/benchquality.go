@@ -43,9 +43,13 @@ of compaction); a star marks the best and those that cannot be told from it.
 The workload is a trace in the OpenB format (--openb-nodes, --openb-pods), one of a file of
 kube-scheduler's benchmark (--config, --run), or, without either, made up from the seed
 (--nodes, --count, --gpus, --load). With --crowded its pods come in an order drawn from the
-seed and never leave.`,
+seed and never leave.
+
+A policy is a name, or a file: a KubeSchedulerConfiguration, taken as it stands, or an old
+policy file.`,
 		Example: `  seatrial bench quality --nodes 50 --count 2000 --policy Default,BestFit,Random --seeds 1-10
   seatrial bench quality --openb-nodes nodes.csv --openb-pods pods.csv --crowded --policy BestFit,GPUPacking,FragmentationAware --out out
+  seatrial bench quality --policy Default,BestFit,my-config.yaml
   seatrial bench quality --config bench/workloads/basic.yaml --run '^Fill/small$'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return benchQuality(c, &f) },
@@ -59,7 +63,7 @@ seed and never leave.`,
 	flags.IntVar(&f.shape.Pods, "count", 2000, "pods of a made-up workload")
 	flags.Float64Var(&f.shape.GPUs, "gpus", 0.3, "share of its nodes that have GPUs; a third of it is the share of its pods that ask for one")
 	flags.Float64Var(&f.shape.Load, "load", 0.9, "what its pods ask for on the average of cpu or GPUs, whichever is scarcer, of 1")
-	flags.StringSliceVar(&f.policies, "policy", []string{playback.DefaultPolicy, "MostAllocated", "BestFit", "Random"}, "the policies: "+strings.Join(playback.Policies(), ", "))
+	flags.StringSliceVar(&f.policies, "policy", []string{playback.DefaultPolicy, "MostAllocated", "BestFit", "Random"}, "the policies: "+strings.Join(playback.Policies(), ", ")+"; and FILE.yaml, a scheduler's configuration as it stands")
 	flags.StringVar(&f.seeds, "seeds", "1-5", "the seeds, as 7, 1-5 or 1,2,9")
 	flags.IntVar(&f.trials, "compact", 0, "trials of cell compaction for each policy; 0 for none")
 	flags.Float64Var(&f.part, "part", 1, "share of the pods to play, drawn from the seed")
@@ -110,12 +114,13 @@ func comparison(c *cobra.Command, f *qualityFlags) (*quality.Comparison, error) 
 	if err != nil {
 		return nil, err
 	}
-	if _, err := make(seeds[0]); err != nil {
+	first, err := make(seeds[0])
+	if err != nil {
 		return nil, err
 	}
-	policies, err := playback.AllNamed(f.policies)
+	policies, err := contenders(f.policies, first, seeds[0])
 	if err != nil {
-		return nil, fmt.Errorf("--policy: %w", err)
+		return nil, err
 	}
 	cmp := &quality.Comparison{Policies: policies, Seeds: seeds, Trials: f.trials,
 		Workload: func(seed uint64) (*playback.Workload, error) {
@@ -130,6 +135,24 @@ func comparison(c *cobra.Command, f *qualityFlags) (*quality.Comparison, error) 
 			return w, nil
 		}}
 	return cmp, cmp.Validate()
+}
+
+// contenders are the policies of the names, each checked against a workload, so that what
+// is wrong is told before anything runs. Warnings go to standard error.
+func contenders(names []string, w *playback.Workload, seed uint64) ([]playback.Policy, error) {
+	list, warnings, err := playback.AllNamed(names)
+	if err != nil {
+		return nil, fmt.Errorf("--policy: %w", err)
+	}
+	for i := range list {
+		if _, err := list[i].Config(w, seed); err != nil {
+			return nil, fmt.Errorf("--policy: %w", err)
+		}
+	}
+	for _, warning := range warnings {
+		fmt.Fprintln(os.Stderr, "warning:", warning)
+	}
+	return list, nil
 }
 
 // workloadOf reads what is the same for all seeds.
