@@ -1,0 +1,164 @@
+package crilog
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	// LineBytesMax is the longest piece of a line that is one record.
+	LineBytesMax = 16 << 10
+	timeFormat   = "2006-01-02T15:04:05.000000000Z07:00"
+)
+
+// Log is the file of one container.
+type Log struct {
+	mu       sync.Mutex
+	path     string
+	file     *os.File
+	size     int64
+	bytesMax int64
+	filesMax int
+	failed   error // the first write that failed, to be told once at Close
+}
+
+// Open makes or continues the file at path. It is renamed away when it would grow
+// beyond bytesMax (0: never), and filesMax files are kept, it included.
+func Open(path string, bytesMax int64, filesMax int) (*Log, error) {
+	l := &Log{path: path, bytesMax: bytesMax, filesMax: max(filesMax, 1)}
+	return l, l.open()
+}
+
+func (l *Log) open() error {
+	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("log file %s is not a regular file", l.path)
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	l.file, l.size = f, info.Size()
+	return nil
+}
+
+// Reopen opens the path again: for whoever has moved the file away.
+func (l *Log) Reopen() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.file
+	if err := l.open(); err != nil {
+		return err
+	}
+	return old.Close()
+}
+
+// Close answers the first error of any write too: a full disk must not stop the
+// container, but somebody should hear of it.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.file.Close(); l.failed == nil {
+		l.failed = err
+	}
+	return l.failed
+}
+
+func (l *Log) write(records []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.bytesMax > 0 && l.size > 0 && l.size+int64(len(records)) > l.bytesMax {
+		if err := l.rotate(); err != nil && l.failed == nil {
+			l.failed = err
+		}
+	}
+	n, err := l.file.Write(records)
+	l.size += int64(n)
+	if err != nil && l.failed == nil {
+		l.failed = err
+	}
+}
+
+func (l *Log) rotate() error {
+	if l.filesMax == 1 {
+		l.size = 0
+		return l.file.Truncate(0)
+	}
+	for i := l.filesMax - 1; i > 1; i-- {
+		if err := os.Rename(fmt.Sprintf("%s.%d", l.path, i-1), fmt.Sprintf("%s.%d", l.path, i)); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+	}
+	if err := os.Rename(l.path, l.path+".1"); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	old := l.file
+	if err := l.open(); err != nil {
+		return err
+	}
+	return old.Close()
+}
+
+// Stream cuts what is written to it into records of one stream. It never fails, so
+// that a full disk does not block the container; Log.Close tells.
+type Stream struct {
+	log  *Log
+	name string // stdout or stderr
+	now  func() time.Time
+	part []byte
+}
+
+// Stream gives the stream of that name; each belongs to one goroutine.
+func (l *Log) Stream(name string, now func() time.Time) *Stream {
+	return &Stream{log: l, name: name, now: now}
+}
+
+// Write implements io.Writer.
+func (s *Stream) Write(data []byte) (int, error) {
+	n := len(data)
+	var out []byte
+	stamp := s.now().Format(timeFormat)
+	for len(data) > 0 {
+		piece, full := data, false
+		if i := bytes.IndexByte(data, '\n'); i >= 0 {
+			piece, full = data[:i], true
+		}
+		if room := LineBytesMax - len(s.part); len(piece) > room {
+			piece, full = piece[:room], false
+		}
+		s.part = append(s.part, piece...)
+		data = data[len(piece):]
+		switch {
+		case full:
+			data = data[1:]
+			out = s.record(out, stamp, 'F')
+		case len(s.part) == LineBytesMax:
+			out = s.record(out, stamp, 'P')
+		}
+	}
+	if len(out) > 0 {
+		s.log.write(out)
+	}
+	return n, nil
+}
+
+// End writes what had no line feed.
+func (s *Stream) End() {
+	if len(s.part) > 0 {
+		s.log.write(s.record(nil, s.now().Format(timeFormat), 'P'))
+	}
+}
+
+func (s *Stream) record(out []byte, stamp string, tag byte) []byte {
+	out = append(append(append(out, stamp...), ' '), s.name...)
+	out = append(append(out, ' ', tag, ' '), s.part...)
+	s.part = s.part[:0]
+	return append(out, '\n')
+}
