@@ -33,17 +33,21 @@ func readonlyPaths() []string {
 	return []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 }
 
-// plan is a container ready for libcontainer; the files must stay open until it has
-// started.
+// plan is a container ready for libcontainer. The held mounts are only needed until
+// it has started: it has its own of the same by then.
 type plan struct {
 	config  *configs.Config
 	process *specs.Process
-	files   []*os.File
+	held    []string
 }
 
 func (p *plan) close() {
-	for _, f := range p.files {
-		f.Close()
+	for _, at := range p.held {
+		if err := unix.Unmount(at, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+			fmt.Fprintf(os.Stderr, "unmounting %s: %v\n", at, err)
+			continue
+		}
+		_ = os.Remove(at)
 	}
 }
 
@@ -229,7 +233,7 @@ func (s *shim) mounts(spec *runtime.ContainerSpec, p *plan) ([]specs.Mount, erro
 		return slices.ContainsFunc(spec.Mounts, func(own runtime.Mount) bool { return path.Clean(own.Target) == m.Destination })
 	})
 	for i := range spec.Mounts {
-		m, err := mount(&spec.Mounts[i], p)
+		m, err := mount(&spec.Mounts[i], p, filepath.Join(s.path(wire.DirHeld), fmt.Sprintf("%s.%d", spec.ID.Local(), i)))
 		if err != nil {
 			return nil, err
 		}
@@ -238,7 +242,7 @@ func (s *shim) mounts(spec *runtime.ContainerSpec, p *plan) ([]specs.Mount, erro
 	return out, nil
 }
 
-func mount(m *runtime.Mount, p *plan) (specs.Mount, error) {
+func mount(m *runtime.Mount, p *plan, at string) (specs.Mount, error) {
 	mode := "rw"
 	if m.ReadOnly {
 		mode = "ro"
@@ -253,13 +257,10 @@ func mount(m *runtime.Mount, p *plan) (specs.Mount, error) {
 	}
 	source := m.Source
 	if m.SubPath != "" {
-		f, err := openBelow(m.Source, m.SubPath)
-		if err != nil {
+		if err := p.hold(m.Source, m.SubPath, at); err != nil {
 			return specs.Mount{}, &runtime.Error{Kind: runtime.KindStart, Text: fmt.Sprintf("subPath %q of the volume at %s: %v", m.SubPath, target, err)}
 		}
-		p.files = append(p.files, f)
-		// Whatever becomes of the path meanwhile, this is the file that was checked.
-		source = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd())
+		source = at
 	}
 	propagation := map[string]string{
 		runtime.PropagationNone:            "rprivate",
@@ -267,6 +268,36 @@ func mount(m *runtime.Mount, p *plan) (specs.Mount, error) {
 		runtime.PropagationBidirectional:   "rshared",
 	}[m.Propagation]
 	return specs.Mount{Destination: target, Type: "bind", Source: source, Options: []string{"rbind", mode, propagation}}, nil
+}
+
+// hold binds what is at sub below dir to a path nobody else can change: between the
+// check and the start of the container, another container of the pod could put a
+// link to anywhere in its place.
+func (p *plan) hold(dir, sub, at string) error {
+	f, err := openBelow(dir, sub)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		err = os.Mkdir(at, 0o700)
+	} else {
+		err = os.WriteFile(at, nil, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	from := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	if err := unix.Mount(from, at, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		_ = os.Remove(at)
+		return os.NewSyscallError("mount", err)
+	}
+	p.held = append(p.held, at)
+	return nil
 }
 
 // openBelow opens what is at sub below dir, without ever leaving dir, by a link or

@@ -83,7 +83,7 @@ func (s *shim) makeSandbox(spec runtime.SandboxSpec) (runtime.Pod, error) {
 }
 
 func (s *shim) setUp() (err error) {
-	for _, dir := range []string{wire.DirPause, wire.DirRuns, wire.DirRuntime} {
+	for _, dir := range []string{wire.DirPause, wire.DirHeld, wire.DirRuns, wire.DirRuntime} {
 		if err := os.Mkdir(s.path(dir), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}

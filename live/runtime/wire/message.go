@@ -74,6 +74,7 @@ const (
 	FileLog     = "shim.log"
 	DirShm      = "shm"
 	DirPause    = "pause"
+	DirHeld     = "held"       // mounts that last while a container starts
 	DirRuns     = "runs"       // one folder for each run of a container
 	DirRuntime  = "containers" // what libcontainer keeps
 	FileSpec    = "spec.json"
