@@ -179,7 +179,7 @@ func (m *Mount) validate(privileged bool) error {
 	if err := innerPath("target", m.Target); err != nil {
 		return err
 	}
-	if m.Target == "/" {
+	if path.Clean(m.Target) == "/" {
 		return invalid("target", m.Target, "want a path below the root")
 	}
 	switch m.Kind {
