@@ -46,6 +46,8 @@ type Client struct {
 	closed chan struct{}
 	tasks  sync.WaitGroup
 
+	lock *os.File // of the state folder, held until Close
+
 	mu    sync.Mutex
 	pods  map[string]*podState
 	queue []Exit        // not yet taken from exits
@@ -74,17 +76,22 @@ func Open(config Config) (*Client, error) {
 	if err := os.Chmod(config.StateDir, 0o700); err != nil {
 		return nil, err
 	}
+	lock, err := lockDir(config.StateDir)
+	if err != nil {
+		return nil, err
+	}
 	c := &Client{
-		config: config, exits: make(chan Exit), closed: make(chan struct{}),
+		config: config, lock: lock, exits: make(chan Exit), closed: make(chan struct{}),
 		pods: map[string]*podState{}, more: make(chan struct{}, 1),
 	}
 	list, err := os.ReadDir(wire.PodsDir(config.StateDir))
 	if err != nil {
+		lock.Close()
 		return nil, err
 	}
 	c.tasks.Go(c.deliver)
 	for _, e := range list {
-		if podPattern.MatchString(e.Name()) {
+		if isUID(e.Name()) {
 			c.adopt(e.Name())
 		}
 	}
@@ -102,6 +109,20 @@ func (c *Client) Close() {
 	}
 	c.mu.Unlock()
 	c.tasks.Wait()
+	c.lock.Close()
+}
+
+// lockDir keeps two agents from one folder.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, &Error{Kind: KindExists, Text: fmt.Sprintf("state folder %s: another agent uses it: %v", dir, err)}
+	}
+	return f, nil
 }
 
 // Exits tells each end of a run once, in the order they became known. It is closed
@@ -366,7 +387,7 @@ func (c *Client) startShim(dir string) error {
 // StopSandbox ends a pod at once, containers included, and leaves nothing of it. No
 // such pod is no error.
 func (c *Client) StopSandbox(ctx context.Context, pod string) error {
-	if !podPattern.MatchString(pod) {
+	if !isUID(pod) {
 		return invalid("pod", pod, "want a UID")
 	}
 	c.mu.Lock()
@@ -385,6 +406,12 @@ func (c *Client) StopSandbox(ctx context.Context, pod string) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+	// The watch may have ended before the last exits went through it.
+	if last, err := readPod(c.dir(pod)); err == nil {
+		c.mu.Lock()
+		c.tellEnded(p, last)
+		c.mu.Unlock()
 	}
 	if err := c.clean(ctx, pod); err != nil {
 		return err

@@ -5,11 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"syscall"
 	"time"
-
-	"os"
 
 	"seatrial.dev/seatrial/live/runtime/wire"
 )
@@ -43,7 +42,7 @@ func (c *Client) call(ctx context.Context, pod, op string, body, into any) error
 }
 
 func (c *Client) dial(ctx context.Context, pod string) (*wire.Conn, error) {
-	if !podPattern.MatchString(pod) {
+	if !isUID(pod) {
 		return nil, invalid("pod", pod, "want a UID")
 	}
 	conn, err := wire.Dial(ctx, filepath.Join(c.dir(pod), wire.FileSocket))
@@ -69,7 +68,8 @@ func receive(conn *wire.Conn, into any) error {
 }
 
 // StartContainer starts a run. A command that cannot be executed is an Error of
-// KindStart, and leaves nothing to remove.
+// KindStart, and leaves nothing to remove. When the context ends first, the run may
+// yet start: Get tells.
 func (c *Client) StartContainer(ctx context.Context, spec ContainerSpec) (Container, error) {
 	if err := spec.Validate(); err != nil {
 		return Container{}, err

@@ -108,15 +108,14 @@ func follow(ctx context.Context, conn *wire.Conn, streams Streams, near []*os.Fi
 		}()
 	}
 	var output sync.WaitGroup
-	var copyErrs [2]error
-	for i, to := range []io.Writer{streams.Stdout, streams.Stderr} {
+	for _, to := range []io.Writer{streams.Stdout, streams.Stderr} {
 		if to == nil {
 			continue
 		}
 		from := near[0]
 		near = near[1:]
 		output.Go(func() {
-			_, copyErrs[i] = io.Copy(to, from)
+			_, _ = io.Copy(to, from)
 			// A writer that fails must not stop the process.
 			_, _ = io.Copy(io.Discard, from)
 		})

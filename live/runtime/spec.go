@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
@@ -19,16 +18,58 @@ const (
 	sysctlsMax    = 64
 	groupsMax     = 1024
 	pathBytesMax  = 4095
+
+	labelBytesMax    = 63
+	hostnameBytesMax = 64
 )
 
-var (
-	podPattern  = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
-	namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	hostPattern = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,62}[a-zA-Z0-9])?$`)
-	qosPattern  = regexp.MustCompile(`^[a-z]{1,32}$`)
-	sysPattern  = regexp.MustCompile(`^[a-z0-9_-]+([./][a-zA-Z0-9_-]+)+$`)
-	capPattern  = regexp.MustCompile(`^CAP_[A-Z_]{1,32}$`)
-)
+// These are not regular expressions, which each start of a container would compile.
+
+func isLower(c byte) bool  { return 'a' <= c && c <= 'z' }
+func isUpper(c byte) bool  { return 'A' <= c && c <= 'Z' }
+func isDigit(c byte) bool  { return '0' <= c && c <= '9' }
+func isLetter(c byte) bool { return isLower(c) || isUpper(c) }
+
+// made says whether s has 1 to most bytes, all of them as inner says and the first
+// and last letters or digits.
+func made(s string, most int, inner func(byte) bool) bool {
+	if s == "" || len(s) > most {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; !inner(c) || (i == 0 || i == len(s)-1) && !isLetter(c) && !isDigit(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func isUID(s string) bool {
+	return made(s, labelBytesMax, func(c byte) bool { return isLetter(c) || isDigit(c) || c == '-' })
+}
+
+func isLabel(s string) bool {
+	return made(s, labelBytesMax, func(c byte) bool { return isLower(c) || isDigit(c) || c == '-' })
+}
+
+func isHostname(s string) bool {
+	return made(s, hostnameBytesMax, func(c byte) bool { return isLetter(c) || isDigit(c) || c == '-' || c == '.' })
+}
+
+func isQoS(s string) bool { return made(s, labelBytesMax, isLower) }
+
+func isCapability(s string) bool {
+	rest, ok := strings.CutPrefix(s, "CAP_")
+	return ok && made(rest, labelBytesMax, func(c byte) bool { return isUpper(c) || c == '_' })
+}
+
+// isSysctl takes dots or slashes between parts.
+func isSysctl(s string) bool {
+	return strings.ContainsAny(s, "./") && !strings.Contains(s, "..") && !strings.Contains(s, "./") && !strings.Contains(s, "//") &&
+		made(s, pathBytesMax, func(c byte) bool {
+			return isLetter(c) || isDigit(c) || c == '_' || c == '-' || c == '.' || c == '/'
+		})
+}
 
 // ID names one run of a container.
 type ID struct {
@@ -45,9 +86,9 @@ func (id ID) Local() string { return fmt.Sprintf("%s.%d", id.Name, id.Run) }
 // Validate says what is wrong with an ID.
 func (id ID) Validate() error {
 	switch {
-	case !podPattern.MatchString(id.Pod):
+	case !isUID(id.Pod):
 		return invalid("pod", id.Pod, "want a UID: letters, digits and dashes, 63 at most")
-	case !namePattern.MatchString(id.Name):
+	case !isLabel(id.Name):
 		return invalid("name", id.Name, "want a DNS label: lower-case letters, digits and dashes, 63 at most")
 	case id.Run < 0 || id.Run > RunMax:
 		return invalid("run", fmt.Sprint(id.Run), fmt.Sprintf("want 0 to %d", RunMax))
@@ -101,11 +142,11 @@ func (s *SandboxSpec) HostNetwork() bool { return s.NetnsPath == "" }
 // Validate says what is wrong with a spec.
 func (s *SandboxSpec) Validate() error {
 	switch {
-	case !podPattern.MatchString(s.Pod):
+	case !isUID(s.Pod):
 		return invalid("pod", s.Pod, "want a UID: letters, digits and dashes, 63 at most")
-	case s.Hostname != "" && !hostPattern.MatchString(s.Hostname):
+	case s.Hostname != "" && !isHostname(s.Hostname):
 		return invalid("hostname", s.Hostname, "want a host name of 64 characters at most")
-	case s.QoS != "" && !qosPattern.MatchString(s.QoS):
+	case s.QoS != "" && !isQoS(s.QoS):
 		return invalid("qos", s.QoS, "want lower-case letters")
 	case s.SharePID && s.HostPID:
 		return invalid("sharePID", "true", "want false with hostPID")
@@ -130,7 +171,7 @@ func (s *SandboxSpec) Validate() error {
 func (s *SandboxSpec) validateSysctl(name, value string) error {
 	dotted := strings.ReplaceAll(name, "/", ".")
 	switch {
-	case !sysPattern.MatchString(name) || strings.Contains(value, "\n"):
+	case !isSysctl(name) || strings.Contains(value, "\n"):
 		return invalid("sysctls", name, "want a name like net.ipv4.ip_forward and a value of one line")
 	case strings.HasPrefix(dotted, "net."):
 		if s.HostNetwork() {
@@ -266,7 +307,7 @@ func (s *ContainerSpec) Validate() error {
 		}
 	}
 	for _, c := range s.Capabilities {
-		if !capPattern.MatchString(c) {
+		if !isCapability(c) {
 			return invalid("capabilities", c, "want a name like CAP_CHOWN")
 		}
 	}

@@ -37,7 +37,7 @@ func (c *Client) Sweep(ctx context.Context) (Swept, error) {
 	}
 	var errs []error
 	for _, e := range list {
-		if c.known(e.Name()) || !podPattern.MatchString(e.Name()) {
+		if c.known(e.Name()) || !isUID(e.Name()) {
 			continue
 		}
 		if err := c.clean(ctx, e.Name()); err != nil {
@@ -92,7 +92,7 @@ func (c *Client) podGroups() ([]string, error) {
 		switch {
 		case strings.HasPrefix(name, "pod"):
 			out = append(out, path)
-		case qosPattern.MatchString(name):
+		case isQoS(name):
 			inner, err := cgroup.Below(path)
 			if err != nil {
 				return nil, err

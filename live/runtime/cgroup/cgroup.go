@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,8 +18,9 @@ import (
 )
 
 const (
-	depthMax   = 16 // of groups below the one to be removed
-	retryPause = 2 * time.Millisecond
+	depthMax     = 16      // of groups below the one to be removed
+	lineBytesMax = 1 << 20 // of mountinfo
+	retryPause   = 2 * time.Millisecond
 )
 
 // Check says what is wrong with the path of a group that may be removed with all
@@ -31,25 +33,43 @@ func Check(path string) error {
 }
 
 // Hierarchies are the mount points of all of them: each controller of v1, and the
-// unified one.
+// unified one. Of several mounts of one, it is the first of the whole, or else the
+// first.
 func Hierarchies() ([]string, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	var out []string
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<20)
+	return hierarchies(f)
+}
+
+func hierarchies(mountinfo io.Reader) ([]string, error) {
+	type mount struct {
+		device, at string
+		whole      bool
+	}
+	var found []mount
+	lines := bufio.NewScanner(mountinfo)
+	lines.Buffer(nil, lineBytesMax)
 	for lines.Scan() {
 		before, after, ok := strings.Cut(lines.Text(), " - ")
 		front, back := strings.Fields(before), strings.Fields(after)
 		if !ok || len(front) < 5 || len(back) < 1 || back[0] != "cgroup" && back[0] != "cgroup2" {
 			continue
 		}
-		if front[3] == "/" && !slices.Contains(out, front[4]) {
-			out = append(out, front[4])
+		m := mount{device: front[2], at: front[4], whole: front[3] == "/"}
+		i := slices.IndexFunc(found, func(o mount) bool { return o.device == m.device })
+		switch {
+		case i < 0:
+			found = append(found, m)
+		case m.whole && !found[i].whole:
+			found[i] = m
 		}
+	}
+	var out []string
+	for _, m := range found {
+		out = append(out, m.at)
 	}
 	return out, lines.Err()
 }

@@ -142,12 +142,12 @@ func process(spec *runtime.ContainerSpec) (*specs.Process, error) {
 	if cwd == "" {
 		cwd = "/"
 	}
-	env := spec.Env
-	if !slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "PATH=") }) {
-		env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, env...)
+	defaults := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	if spec.TTY {
+		defaults = append(defaults, "TERM=xterm")
 	}
 	return &specs.Process{
-		Args: spec.Args, Env: env, Cwd: path.Clean(cwd),
+		Args: spec.Args, Env: overlaid(defaults, spec.Env), Cwd: path.Clean(cwd),
 		User:            specs.User{UID: spec.UID, GID: spec.GID, AdditionalGids: spec.Groups},
 		Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps},
 		NoNewPrivileges: spec.NoNewPrivileges,

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -210,9 +209,9 @@ func (r *run) ended() bool {
 
 // find gives a run; with running, only one that runs.
 func (s *shim) find(t wire.Target, running bool) (*run, error) {
-	id := runtime.ID{Pod: s.pod.Spec.Pod, Name: t.Name, Run: t.Run}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	id := runtime.ID{Pod: s.pod.Spec.Pod, Name: t.Name, Run: t.Run}
 	r := s.runs[id.Local()]
 	if r == nil {
 		return nil, &runtime.Error{Kind: runtime.KindGone, Text: fmt.Sprintf("container %s: there is none", id)}
@@ -467,5 +466,3 @@ func closeFiles(list []*os.File) {
 
 // blocking makes a file fit for a program that knows nothing of O_NONBLOCK.
 func blocking(f *os.File) error { return unix.SetNonblock(int(f.Fd()), false) }
-
-var _ io.Writer = (*crilog.Stream)(nil)
