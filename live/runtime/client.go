@@ -36,7 +36,10 @@ func (c *Config) validate() error {
 	if err := cgroup.Check(c.CgroupRoot); err != nil {
 		return &Error{Kind: KindInvalid, Text: "CgroupRoot: " + err.Error()}
 	}
-	return unix.Access(c.Binary, unix.X_OK)
+	if err := unix.Access(c.Binary, unix.X_OK); err != nil {
+		return &Error{Kind: KindHost, Text: fmt.Sprintf("Binary %q: want the program seatrial-runtime: %v", c.Binary, err)}
+	}
+	return nil
 }
 
 // Client is the agent's side of all pods of a host.
