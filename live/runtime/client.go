@@ -28,10 +28,11 @@ type Config struct {
 }
 
 func (c *Config) validate() error {
-	for field, path := range map[string]string{"StateDir": c.StateDir, "Binary": c.Binary} { //det:ok any wrong one will do
-		if err := hostPath(field, path); err != nil {
-			return err
-		}
+	if err := hostPath("StateDir", c.StateDir); err != nil {
+		return err
+	}
+	if err := hostPath("Binary", c.Binary); err != nil {
+		return err
 	}
 	if err := cgroup.Check(c.CgroupRoot); err != nil {
 		return &Error{Kind: KindInvalid, Text: "CgroupRoot: " + err.Error()}
@@ -101,7 +102,7 @@ func Open(config Config) (*Client, error) {
 	return c, nil
 }
 
-// Close leaves all as it runs.
+// Close leaves all as it runs. It is called once.
 func (c *Client) Close() {
 	c.mu.Lock()
 	close(c.closed)
@@ -432,7 +433,7 @@ func (c *Client) StopSandbox(ctx context.Context, pod string) error {
 func (c *Client) List(ctx context.Context) ([]Pod, error) {
 	c.mu.Lock()
 	var names []string
-	for name := range c.pods { //det:ok sorted below, by name
+	for name := range c.pods {
 		names = append(names, name)
 	}
 	c.mu.Unlock()

@@ -55,7 +55,7 @@ func TestSignalDeath(t *testing.T) {
 func TestOOMKilled(t *testing.T) {
 	h := newHost(t)
 	spec := h.spec(h.sandbox(), "app", "tail /dev/zero")
-	spec.Resources.MemoryBytes = 16 << 20
+	spec.Resources.MemoryBytes = 8 << 20
 	e, _ := h.run(spec)
 	require.Equal(t, 137, e.Code)
 	require.True(t, e.OOMKilled)
@@ -64,6 +64,7 @@ func TestOOMKilled(t *testing.T) {
 func TestLimits(t *testing.T) {
 	h := newHost(t)
 	pod := h.sandbox(func(s *runtime.SandboxSpec) {
+		s.QoSResources = runtime.Resources{CPUShares: 1000, PIDs: 400}
 		s.Resources = runtime.Resources{CPUShares: 512, CPUQuotaMicros: 50_000, MemoryBytes: 256 << 20, PIDs: 40}
 	})
 	spec := h.spec(pod, "app", `i=0; while [ $i -lt 30 ]; do sleep 1000 & i=$((i+1)); done; echo all; wait`)
@@ -83,6 +84,12 @@ func TestLimits(t *testing.T) {
 		return list[1].Name == "busy" && list[1].CPUNanos > 0 && list[1].ThrottledNanos > 0 && list[1].MemoryBytes > 0 && list[1].PIDs == 1
 	}, eventMax, 10*time.Millisecond)
 	require.NoError(t, h.client.Update(h.ctx(), id, runtime.Resources{CPUQuotaMicros: 20_000, MemoryBytes: 32 << 20}))
+	spec = h.spec(pod, "looks", "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes cpu/cpu.shares cpu/cpu.cfs_quota_us || cat memory.max cpu.max cpu.weight; touch cpu/x || touch x || echo read-only")
+	spec.Resources = runtime.Resources{MemoryBytes: 48 << 20, CPUShares: 200, CPUQuotaMicros: 30_000}
+	_, log = h.run(spec)
+	for _, want := range []string{"50331648", "30000", "read-only"} {
+		require.Contains(t, log, want)
+	}
 	require.NoError(t, h.client.UpdateSandbox(h.ctx(), pod, runtime.Resources{CPUShares: 256, MemoryBytes: 128 << 20}))
 }
 
@@ -327,6 +334,14 @@ func TestKillGrace(t *testing.T) {
 	h.kill(id, syscall.SIGTERM, time.Minute)
 	require.Equal(t, 7, h.wait(id).Code)
 	require.Contains(t, h.log(spec), "bye")
+
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE, syscall.SIGUSR1} {
+		spec = h.spec(pod, fmt.Sprintf("trap-%d", sig), fmt.Sprintf(`trap "exit 5" %d; echo up; while :; do sleep 0.01; done`, sig))
+		id = h.start(spec)
+		h.until(spec, "up")
+		h.kill(id, sig, time.Minute)
+		require.Equal(t, 5, h.wait(id).Code, "%v must not be ignored from the start", sig)
+	}
 
 	spec = h.spec(pod, "stubborn", `trap "" TERM; echo up; while :; do sleep 0.05; done`)
 	id = h.start(spec)

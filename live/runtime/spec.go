@@ -124,16 +124,17 @@ func (r Resources) Validate() error {
 
 // SandboxSpec is what the containers of a pod share.
 type SandboxSpec struct {
-	Pod       string            `json:"pod"`      // the pod's UID
-	Hostname  string            `json:"hostname"` // not used with the host's network
-	NetnsPath string            `json:"netnsPath"`
-	SharePID  bool              `json:"sharePID"`
-	HostPID   bool              `json:"hostPID"`
-	HostIPC   bool              `json:"hostIPC"`
-	QoS       string            `json:"qos"` // the group between the host's and the pod's, like burstable; may be empty
-	Resources Resources         `json:"resources"`
-	Sysctls   map[string]string `json:"sysctls"` // of the pod's own namespaces only
-	ShmBytes  int64             `json:"shmBytes"`
+	Pod          string            `json:"pod"`       // the pod's UID
+	Hostname     string            `json:"hostname"`  // not used with the host's network
+	NetnsPath    string            `json:"netnsPath"` // a network namespace that is there and stays; empty for the host's
+	SharePID     bool              `json:"sharePID"`
+	HostPID      bool              `json:"hostPID"`
+	HostIPC      bool              `json:"hostIPC"`
+	QoS          string            `json:"qos"`          // the group between the host's and the pod's, like burstable; may be empty
+	QoSResources Resources         `json:"qosResources"` // of that group from now on, this pod included
+	Resources    Resources         `json:"resources"`    // of the pod, all containers together
+	Sysctls      map[string]string `json:"sysctls"`      // of the pod's own namespaces only
+	ShmBytes     int64             `json:"shmBytes"`     // of /dev/shm; 0 for ShmBytes
 }
 
 // HostNetwork says that the pod has no network namespace of its own.
@@ -164,6 +165,9 @@ func (s *SandboxSpec) Validate() error {
 		if err := s.validateSysctl(name, value); err != nil {
 			return err
 		}
+	}
+	if err := s.QoSResources.Validate(); err != nil {
+		return err
 	}
 	return s.Resources.Validate()
 }

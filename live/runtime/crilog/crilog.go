@@ -73,16 +73,46 @@ func (l *Log) Close() error {
 	return l.failed
 }
 
+// write puts records into the file, and those that do not fit into the next.
 func (l *Log) write(records []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.bytesMax > 0 && l.size > 0 && l.size+int64(len(records)) > l.bytesMax {
-		if err := l.rotate(); err != nil && l.failed == nil {
-			l.failed = err
+	for len(records) > 0 {
+		n := l.fit(records)
+		if n == 0 {
+			if err := l.rotate(); err != nil {
+				l.fail(err)
+				n = len(records) // better too long than lost
+			} else {
+				continue
+			}
+		}
+		wrote, err := l.file.Write(records[:n])
+		l.size += int64(wrote)
+		l.fail(err)
+		records = records[n:]
+	}
+}
+
+// fit is how many bytes of whole records may go into the file; 0 says that it is
+// full. A record longer than a file gets one for itself.
+func (l *Log) fit(records []byte) int {
+	room := l.bytesMax - l.size
+	if l.bytesMax == 0 || int64(len(records)) <= room {
+		return len(records)
+	}
+	if room > 0 {
+		if n := bytes.LastIndexByte(records[:room], '\n') + 1; n > 0 {
+			return n
 		}
 	}
-	n, err := l.file.Write(records)
-	l.size += int64(n)
+	if l.size == 0 {
+		return bytes.IndexByte(records, '\n') + 1
+	}
+	return 0
+}
+
+func (l *Log) fail(err error) {
 	if err != nil && l.failed == nil {
 		l.failed = err
 	}

@@ -290,11 +290,7 @@ func (s *shim) update(u wire.Update) (none, error) {
 	if u.Name == "" {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		m, err := manager.New(&cgroups.Cgroup{Path: s.cgroupPath(), Resources: resources(limits)})
-		if err != nil {
-			return none{}, err
-		}
-		return none{}, m.Set(resources(limits))
+		return none{}, setGroup(s.cgroupPath(), limits)
 	}
 	r, err := s.find(u.Target, true)
 	if err != nil {

@@ -55,7 +55,8 @@ func Main(args []string) int {
 func serve(dir, cgroupRoot string) error {
 	debug.SetGCPercent(gcPercent)
 	unix.Umask(0o022)
-	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGPIPE)
+	// Only a request ends a shim. Ignoring these would be inherited by containers.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGPIPE)
 	if !filepath.IsAbs(dir) {
 		return fmt.Errorf("folder %q: want an absolute path", dir)
 	}

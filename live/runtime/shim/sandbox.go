@@ -89,15 +89,13 @@ func (s *shim) setUp() (err error) {
 		}
 	}
 	spec := &s.pod.Spec
-	m, err := manager.New(&cgroups.Cgroup{Path: s.cgroupPath(), Resources: resources(spec.Resources)})
-	if err == nil {
-		err = m.Apply(-1)
+	if spec.QoS != "" && spec.QoSResources != (runtime.Resources{}) {
+		if err := setGroup(filepath.Dir(s.cgroupPath()), spec.QoSResources); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = m.Set(resources(spec.Resources))
-	}
-	if err != nil {
-		return fmt.Errorf("making the pod's control group: %w", err)
+	if err := setGroup(s.cgroupPath(), spec.Resources); err != nil {
+		return err
 	}
 	if !spec.HostIPC {
 		if err := s.mountShm(); err != nil {
@@ -108,6 +106,21 @@ func (s *shim) setUp() (err error) {
 		return err
 	}
 	return setSysctls(spec, s.pause.Process.Pid)
+}
+
+// setGroup makes a group, if there is none, and sets its limits.
+func setGroup(path string, r runtime.Resources) error {
+	m, err := manager.New(&cgroups.Cgroup{Path: path, Resources: resources(r)})
+	if err == nil {
+		err = m.Apply(-1)
+	}
+	if err == nil {
+		err = m.Set(resources(r))
+	}
+	if err != nil {
+		return fmt.Errorf("control group %s: %w", path, err)
+	}
+	return nil
 }
 
 // mountShm makes the /dev/shm that the containers share; its user is the pod.
