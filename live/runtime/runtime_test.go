@@ -84,10 +84,10 @@ func TestLimits(t *testing.T) {
 		return list[1].Name == "busy" && list[1].CPUNanos > 0 && list[1].ThrottledNanos > 0 && list[1].MemoryBytes > 0 && list[1].PIDs == 1
 	}, eventMax, 10*time.Millisecond)
 	require.NoError(t, h.client.Update(h.ctx(), id, runtime.Resources{CPUQuotaMicros: 20_000, MemoryBytes: 32 << 20}))
-	spec = h.spec(pod, "looks", "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes cpu/cpu.shares cpu/cpu.cfs_quota_us || cat memory.max cpu.max cpu.weight; touch cpu/x || touch x || echo read-only")
+	spec = h.spec(pod, "looks", "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes cpu/cpu.shares cpu/cpu.cfs_quota_us || cat memory.max cpu.max cpu.weight; test -d cpu && cd cpu; mkdir x || true")
 	spec.Resources = runtime.Resources{MemoryBytes: 48 << 20, CPUShares: 200, CPUQuotaMicros: 30_000}
 	_, log = h.run(spec)
-	for _, want := range []string{"50331648", "30000", "read-only"} {
+	for _, want := range []string{"50331648", "30000", "Read-only"} {
 		require.Contains(t, log, want)
 	}
 	require.NoError(t, h.client.UpdateSandbox(h.ctx(), pod, runtime.Resources{CPUShares: 256, MemoryBytes: 128 << 20}))
