@@ -133,22 +133,23 @@ func newRootfs(t testing.TB) string {
 	return dir
 }
 
-var ours = regexp.MustCompile(`seatrial-(test-|runtime)`)
-
-// residue lists whatever a test could leave behind: mounts, groups, processes.
+// residue lists whatever a test could leave behind: mounts and processes of its
+// folder, control groups and processes in them.
 func residue(t testing.TB) []string {
+	folder := filepath.Dir(t.TempDir())
+	group := fmt.Sprintf("/seatrial-test-%d-", os.Getpid())
 	var out []string
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	require.NoError(t, err)
 	for line := range strings.Lines(string(mounts)) {
-		if at := strings.Fields(line)[4]; strings.Contains(at, "/state/pods/") || strings.Contains(at, "/rootfs") {
+		if at := strings.Fields(line)[4]; strings.HasPrefix(at, folder+"/") {
 			out = append(out, "mount "+at)
 		}
 	}
 	groups, err := cgroup.Below("/")
 	require.NoError(t, err)
 	for _, g := range groups {
-		if strings.HasPrefix(g, fmt.Sprintf("seatrial-test-%d-", os.Getpid())) {
+		if strings.HasPrefix("/"+g, group) {
 			out = append(out, "cgroup "+g)
 		}
 	}
@@ -156,9 +157,12 @@ func residue(t testing.TB) []string {
 	require.NoError(t, err)
 	for _, e := range list {
 		line, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
-		text := string(bytes.ReplaceAll(line, []byte{0}, []byte{' '}))
-		if ours.MatchString(text) && strings.Contains(text, os.TempDir()) && !strings.HasSuffix(strings.Fields(text)[0], ".test") && !strings.HasPrefix(text, "go ") {
-			out = append(out, "process "+text)
+		in, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cgroup"))
+		if len(line) == 0 {
+			continue // a zombie, which is for init to reap
+		}
+		if bytes.Contains(line, []byte(folder+"/")) || bytes.Contains(in, []byte(group)) {
+			out = append(out, "process "+string(bytes.ReplaceAll(line, []byte{0}, []byte{' '})))
 		}
 	}
 	slices.Sort(out)

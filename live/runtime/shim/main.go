@@ -77,7 +77,10 @@ func serve(dir, cgroupRoot string) error {
 		return errors.New("fd 3: want a unix socket")
 	}
 	listener.SetUnlinkOnClose(false)
-	s := &shim{dir: dir, cgroupRoot: cgroupRoot, listener: listener, runs: map[string]*run{}, watchers: map[chan runtime.Exit]bool{}}
+	s := &shim{
+		dir: dir, cgroupRoot: cgroupRoot, listener: listener, paused: make(chan struct{}),
+		runs: map[string]*run{}, watchers: map[chan runtime.Exit]bool{},
+	}
 	return s.accept()
 }
 

@@ -39,6 +39,7 @@ type shim struct {
 	dir, cgroupRoot string
 	listener        *net.UnixListener
 	stopped         atomic.Bool
+	paused          chan struct{} // closed when the pause process has ended
 
 	mu       sync.Mutex
 	pod      runtime.Pod // without containers
@@ -78,7 +79,6 @@ func (s *shim) makeSandbox(spec runtime.SandboxSpec) (runtime.Pod, error) {
 		s.tearDown()
 		return runtime.Pod{}, err
 	}
-	go s.guardPause(s.pause)
 	return s.pod, nil
 }
 
@@ -105,6 +105,7 @@ func (s *shim) setUp() (err error) {
 	if s.pause, err = startPause(spec, s.path(wire.DirPause)); err != nil {
 		return err
 	}
+	go s.guardPause()
 	return setSysctls(spec, s.pause.Process.Pid)
 }
 
@@ -144,8 +145,10 @@ func (s *shim) mountShm() error {
 func (s *shim) tearDown() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopMax)
 	defer cancel()
+	s.stopping = true
 	if s.pause != nil {
 		_ = s.pause.Process.Kill()
+		<-s.paused
 	}
 	if err := unix.Unmount(s.path(wire.DirShm), unix.MNT_DETACH); err != nil && err != unix.EINVAL && err != unix.ENOENT {
 		fmt.Fprintln(os.Stderr, "unmounting /dev/shm of the pod:", err)
@@ -156,8 +159,9 @@ func (s *shim) tearDown() {
 }
 
 // guardPause tells the world when the pod's namespaces have lost their holder.
-func (s *shim) guardPause(pause *exec.Cmd) {
-	_ = pause.Wait()
+func (s *shim) guardPause() {
+	_ = s.pause.Wait()
+	close(s.paused)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pod.Ready = false
