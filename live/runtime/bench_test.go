@@ -119,3 +119,44 @@ func pssKiB(b *testing.B, pid int) float64 {
 	b.Fatal("no Pss")
 	return 0
 }
+
+// BenchmarkFullNode is 110 pods of one container, 8 begun at a time, and their end.
+func BenchmarkFullNode(b *testing.B) {
+	const pods, atOnce = 110, 8
+	h := newHost(b)
+	var start, purge times
+	for round := 0; b.Loop(); round++ {
+		began := time.Now()
+		each(pods, atOnce, func(i int) error {
+			pod := fmt.Sprintf("pod-%d-%d", round, i)
+			_, err := h.client.MakeSandbox(h.ctx(), runtime.SandboxSpec{Pod: pod, QoS: "burstable"})
+			if err == nil {
+				_, err = h.client.StartContainer(h.ctx(), h.spec(pod, "app", "exec sleep 1000"))
+			}
+			return err
+		}, b)
+		start.since(began)
+		began = time.Now()
+		each(pods, atOnce, func(i int) error { return h.client.StopSandbox(h.ctx(), fmt.Sprintf("pod-%d-%d", round, i)) }, b)
+		purge.since(began)
+	}
+	start.report(b, "110-pods")
+	purge.report(b, "110-stops")
+}
+
+func each(n, atOnce int, do func(int) error, b *testing.B) {
+	var wait sync.WaitGroup
+	free := make(chan struct{}, atOnce)
+	errs := make([]error, n)
+	for i := range n {
+		free <- struct{}{}
+		wait.Go(func() {
+			errs[i] = do(i)
+			<-free
+		})
+	}
+	wait.Wait()
+	for _, err := range errs {
+		require.NoError(b, err)
+	}
+}

@@ -52,6 +52,7 @@ var program = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	path := filepath.Join(dir, "seatrial-runtime")
 	out, err := exec.Command("go", "build", "-o", path, "seatrial.dev/seatrial/cmd/seatrial-runtime").CombinedOutput()
 	if err != nil {
@@ -60,10 +61,13 @@ var program = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+// built is the folder of the program, once there is one.
+var built string
+
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := program(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	if built != "" {
+		os.RemoveAll(built)
 	}
 	os.Exit(code)
 }
