@@ -29,9 +29,10 @@ help: ## say what make can do
 	@echo
 	@echo 'Names: SCENARIO=FILE for demo, COUNT=N for bench, DECISIONS=N for upstream, FUZZTIME=20s for fuzz.'
 
-build: ## compile bin/seatrial
+build: ## compile bin/seatrial and bin/seatrial-runtime
 	@mkdir -p $(BIN)
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/seatrial ./cmd/seatrial
+	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-runtime ./cmd/seatrial-runtime
 
 kubectl: $(BIN)/kubectl ## compile bin/kubectl, the real one (a few minutes the first time)
 
