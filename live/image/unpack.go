@@ -157,14 +157,22 @@ func (u *unpacker) enter(folder string) (*os.Root, error) {
 		return u.parent, nil
 	}
 	u.forget()
-	at, err := u.root.OpenRoot(folder)
-	if err != nil {
+	// Opening a pipe would wait for its other end: it is looked at first.
+	info, err := u.root.Stat(folder)
+	if err != nil || !info.IsDir() {
 		if err := u.makeFolders(folder); err != nil {
 			return nil, err
 		}
-		if at, err = u.root.OpenRoot(folder); err != nil {
+		if info, err = u.root.Stat(folder); err != nil {
 			return nil, fmt.Errorf("its folder: %w", err)
 		}
+		if !info.IsDir() {
+			return nil, fmt.Errorf("its folder: %q leads to what is none", folder)
+		}
+	}
+	at, err := u.root.OpenRoot(folder)
+	if err != nil {
+		return nil, fmt.Errorf("its folder: %w", err)
 	}
 	u.parent, u.parentName = at, folder
 	return at, nil

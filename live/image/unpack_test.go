@@ -95,7 +95,7 @@ func layerOf(t testing.TB, lines string) []byte {
 			h.Typeflag = tar.TypeReg
 			h.PAXRecords = map[string]string{}
 			for i := 2; i+1 < len(f); i += 2 {
-				h.PAXRecords[paxXattr+f[i]] = f[i+1]
+				h.PAXRecords[paxXattr+f[i]] = strings.ReplaceAll(f[i+1], "NET_RAW", netRaw)
 			}
 		case "link":
 			h.Typeflag, h.Linkname = tar.TypeSymlink, arg(2, "")
@@ -125,6 +125,9 @@ func layerOf(t testing.TB, lines string) []byte {
 	require.NoError(t, w.Close())
 	return out.Bytes()
 }
+
+// netRaw is the file capability CAP_NET_RAW+ep, as the kernel keeps it.
+const netRaw = "\x01\x00\x00\x02\x00\x20\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00"
 
 // tree prints a folder: type and mode, owner, name, content or target, attributes.
 func tree(t testing.TB, root string) string {
