@@ -182,6 +182,9 @@ func (s *Store) dockerSources(a archive) (list []source, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("manifest.json: %w", err)
 	}
+	if len(manifest) == 0 {
+		return nil, errors.New("there is no image in its manifest.json")
+	}
 	for _, d := range manifest {
 		if n := a.sizes[path.Clean(d.Config)]; n > s.config.Limits.ConfigBytes {
 			return nil, &LimitError{"ConfigBytes", s.config.Limits.ConfigBytes, fmt.Sprintf("a configuration of %d bytes", n)}
@@ -294,6 +297,9 @@ func (s *Store) indexSources(x v1.ImageIndex, names []string, depth int) (list [
 			img, err := x.Image(d.Digest)
 			if err != nil {
 				return nil, err
+			}
+			if got, err := img.Digest(); err != nil || got != d.Digest {
+				return nil, fmt.Errorf("its manifest: %w: it is %s, want %s", ErrWrongContent, got, d.Digest)
 			}
 			list = append(list, source{own, img})
 		case d.MediaType.IsIndex():
