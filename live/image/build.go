@@ -242,8 +242,15 @@ type Named struct {
 // WriteLayout writes images into an OCI layout, a folder that takes the place of what
 // was at dir. Import reads it.
 func WriteLayout(dir string, list []Named) error {
-	fresh := filepath.Clean(dir) + ".new"
-	if err := os.RemoveAll(fresh); err != nil {
+	if err := checkReplaceable(dir); err != nil {
+		return err
+	}
+	fresh, err := os.MkdirTemp(filepath.Dir(filepath.Clean(dir)), ".layout-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(fresh) // there is none after the rename
+	if err := os.Chmod(fresh, 0o755); err != nil {
 		return err
 	}
 	p, err := layout.Write(fresh, empty.Index)
@@ -260,14 +267,14 @@ func WriteLayout(dir string, list []Named) error {
 			return fmt.Errorf("write layout %s: image %s: %w", dir, n.Name, err)
 		}
 	}
-	if err := clearLayout(dir); err != nil {
+	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
 	return os.Rename(fresh, dir)
 }
 
-// clearLayout removes a layout, and nothing that is none.
-func clearLayout(dir string) error {
+// checkReplaceable lets a layout be replaced, and nothing that is none.
+func checkReplaceable(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -280,5 +287,5 @@ func clearLayout(dir string) error {
 			return fmt.Errorf("%s is neither empty nor an OCI layout: it stays as it is; give another folder", dir)
 		}
 	}
-	return os.RemoveAll(dir)
+	return nil
 }
