@@ -13,7 +13,7 @@ VERSION  := $(shell git describe --always --dirty --tags 2>/dev/null)
 LDFLAGS  := $(if $(VERSION),-X main.version=$(VERSION))
 
 .DEFAULT_GOAL := help
-.PHONY: help build kubectl helm demo test upstream lint race bench fuzz check clean
+.PHONY: help build images kubectl helm demo test upstream lint race bench fuzz check clean
 
 # Kubernetes' own programs, of the versions in tools/go.mod (k8s.io/kubectl v0.N is
 # kubectl v1.N). Without its version kubectl cannot say it, and fails.
@@ -33,6 +33,10 @@ build: ## compile bin/seatrial and bin/seatrial-runtime
 	@mkdir -p $(BIN)
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/seatrial ./cmd/seatrial
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-runtime ./cmd/seatrial-runtime
+
+images: ## build the demo images into out/images, an OCI layout
+	@mkdir -p $(OUT)
+	$(GO) run ./live/demo/images $(OUT)/images
 
 kubectl: $(BIN)/kubectl ## compile bin/kubectl, the real one (a few minutes the first time)
 

@@ -171,6 +171,7 @@ var masks = []struct {
 	with    string
 }{
 	{regexp.MustCompile(`events=\d+ hash=[0-9a-f]{16} wall=[0-9.]+(m?s|µs|m[0-9.]+s)`), "events=... hash=... wall=..."},
+	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "sha256:..."}, // differs between processors
 	{regexp.MustCompile(`(name="hash" value=")[0-9a-f]{16}"`), `$1..."`},
 	{regexp.MustCompile(`(name="events" value=")\d+"`), `$1..."`},
 	{regexp.MustCompile(`( time=")0\.\d+(">)`), `$1...$2`},
