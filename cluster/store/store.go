@@ -80,6 +80,29 @@ func New(window int) *Store {
 	return s
 }
 
+// Restore fills an empty store with objects as they were written, each with its
+// resourceVersion, and goes on after version rv. Watches resume from there.
+func (s *Store) Restore(rv uint64, objects []kinds.Object) error {
+	if s.rv != 0 {
+		return fmt.Errorf("restore into a store at version %d: it must be empty", s.rv)
+	}
+	for _, o := range objects {
+		ref := kinds.RefOf(o)
+		at, err := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
+		switch {
+		case err != nil || at == 0 || at > rv:
+			return fmt.Errorf("restore %s: its version %q is not from 1 to %d", ref, o.GetResourceVersion(), rv)
+		case s.Get(ref) != nil:
+			return fmt.Errorf("restore %s: %w", ref, ErrExists)
+		}
+		it := &item{ref.Key, o, at}
+		s.tables[ref.Kind].byKey[ref.Key] = it
+		s.tables[ref.Kind].ordered.Set(it)
+	}
+	s.rv, s.first = rv, rv+1
+	return nil
+}
+
 // RV is the resourceVersion of the latest write, 0 for an empty store.
 func (s *Store) RV() uint64 { return s.rv }
 
