@@ -14,6 +14,7 @@ const (
 	searchesMax     = 32
 	searchBytesMax  = 2048
 	hostnameMax     = 63
+	fqdnMax         = 64       // what the kernel takes as a host's name
 	resolvBytesMax  = 64 << 10 // of the host's resolv.conf that is looked at
 	clusterNdots    = "ndots:5"
 	hostsHeader     = "# Kubernetes-managed hosts file.\n"
@@ -29,23 +30,33 @@ type ClusterDNS struct {
 }
 
 // Hostname is a pod's name to itself, and its fully qualified name if it is in a
-// subdomain, else "". Long names of pods are cut, as a host's name is short.
-func Hostname(pod *corev1.Pod, domain string) (name, fqdn string) {
-	name = pod.Spec.Hostname
-	if name == "" {
-		name = pod.Name
-		if len(name) > hostnameMax {
-			name = strings.TrimRight(name[:hostnameMax], "-.")
-		}
-	}
-	if pod.Spec.HostnameOverride != nil && *pod.Spec.HostnameOverride != "" {
-		return *pod.Spec.HostnameOverride, ""
-	}
-	if pod.Spec.Subdomain != "" {
-		fqdn = strings.Join([]string{name, pod.Spec.Subdomain, pod.Namespace, clusterDomainOf, domain}, ".")
-	}
+// subdomain, else "". Long names of pods are cut, as a host's name is short; a fully
+// qualified one that is to be the host's name is refused, as elsewhere.
+func Hostname(pod *corev1.Pod, domain string) (name, fqdn string, err error) {
+	name, fqdn = names(pod, domain)
 	if fqdn != "" && pod.Spec.SetHostnameAsFQDN != nil && *pod.Spec.SetHostnameAsFQDN {
+		if len(fqdn) > fqdnMax {
+			return "", "", fmt.Errorf("pod %s/%s: setHostnameAsFQDN: %s has %d bytes, want at most %d", pod.Namespace, pod.Name, fqdn, len(fqdn), fqdnMax)
+		}
 		name = fqdn
+	}
+	return name, fqdn, nil
+}
+
+func names(pod *corev1.Pod, domain string) (name, fqdn string) {
+	s := &pod.Spec
+	name = pod.Name
+	switch {
+	case s.HostnameOverride != nil && *s.HostnameOverride != "":
+		name = *s.HostnameOverride
+	case s.Hostname != "":
+		name = s.Hostname
+	}
+	if len(name) > hostnameMax {
+		name = strings.TrimRight(name[:hostnameMax], "-.")
+	}
+	if s.Subdomain != "" && s.HostnameOverride == nil {
+		fqdn = strings.Join([]string{name, s.Subdomain, pod.Namespace, clusterDomainOf, domain}, ".")
 	}
 	return name, fqdn
 }
@@ -68,8 +79,7 @@ func Hosts(pod *corev1.Pod, ips []string, domain, hostFile string) string {
 		} {
 			b.WriteString(line + "\n")
 		}
-		name, fqdn := Hostname(pod, domain)
-		name, _, _ = strings.Cut(name, ".")
+		name, fqdn := names(pod, domain)
 		for _, ip := range ips {
 			if fqdn != "" {
 				fmt.Fprintf(&b, "%s\t%s\t%s\n", ip, fqdn, name)

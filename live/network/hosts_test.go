@@ -26,7 +26,10 @@ func TestFiles(t *testing.T) {
 		case "hosts":
 			return Hosts(&pod, []string{"10.244.1.2"}, "cluster.local", own["hosts"])
 		case "hostname":
-			name, fqdn := Hostname(&pod, "cluster.local")
+			name, fqdn, err := Hostname(&pod, "cluster.local")
+			if err != nil {
+				return err.Error() + "\n"
+			}
 			return strings.TrimSpace(name+" "+fqdn) + "\n"
 		case "resolv":
 			dns := ClusterDNS{Servers: []string{"10.96.0.10"}, Domain: "cluster.local"}

@@ -10,9 +10,11 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -55,7 +57,7 @@ func newNetns(t testing.TB, name string) (file string) {
 		runtime.LockOSThread()
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err == nil {
-			err = unix.Mount(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()), file, "", unix.MS_BIND, "")
+			err = unix.Mount("/proc/thread-self/ns/net", file, "", unix.MS_BIND, "")
 		}
 		done <- err
 	}()
@@ -253,6 +255,35 @@ func TestAPodThatIsHalfThereIsMadeWhole(t *testing.T) {
 		require.ErrorContains(t, n.DelPod(uid), "pod UID")
 	}
 	require.Equal(t, Masquerade{Source: n.host.PodCIDR, ExceptTo: []netip.Prefix{n.host.PodCIDR}}, n.Masquerade())
+	require.NoError(t, n.Remove())
+}
+
+// TestManyPodsAtOnce has a node's usual most.
+func TestManyPodsAtOnce(t *testing.T) {
+	needRoot(t)
+	n := setup(t, newNetns(t, "host"), Host{PodCIDR: netip.MustParsePrefix("10.244.1.0/24")})
+	pods := make([]Pod, 110)
+	var all sync.WaitGroup
+	start := time.Now()
+	for i := range pods {
+		all.Go(func() {
+			var err error
+			pods[i], err = n.AddPod(fmt.Sprintf("pod-%d", i))
+			assert.NoError(t, err)
+		})
+	}
+	all.Wait()
+	t.Logf("%d pods in %v", len(pods), time.Since(start))
+	seen := map[netip.Addr]bool{}
+	for _, p := range pods {
+		seen[p.IP] = true
+	}
+	require.Len(t, seen, len(pods))
+	reach(t, pods[0], pods[109])
+	start = time.Now()
+	require.NoError(t, n.Sweep(nil))
+	t.Logf("swept in %v", time.Since(start))
+	require.Empty(t, n.Pods())
 	require.NoError(t, n.Remove())
 }
 
