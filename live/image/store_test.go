@@ -25,6 +25,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
@@ -318,6 +319,59 @@ func TestPullEndsWhenTheRegistryStalls(t *testing.T) {
 	})
 	_, err = s.Pull(t.Context(), host+"/web", Credentials{})
 	require.ErrorIs(t, err, ErrStalled)
+}
+
+// TestLayersElsewhereAreRefused has an image that sends the host to an address of its
+// choice.
+func TestLayersElsewhereAreRefused(t *testing.T) {
+	s := open(t, Config{})
+	l, err := imageOf(t, "file a x").Layers()
+	require.NoError(t, err)
+	asked := atomic.Int64{}
+	inner := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer inner.Close()
+	img, err := mutate.Append(imageOf(t), mutate.Addendum{Layer: l[0], URLs: []string{inner.URL + "/secret"}})
+	require.NoError(t, err)
+	host, _ := serve(t, "")
+	push(t, host+"/web", "", img)
+	_, err = s.Pull(t.Context(), host+"/web", Credentials{})
+	require.ErrorContains(t, err, "want layers that the registry itself has")
+	require.Zero(t, asked.Load())
+}
+
+// TestPlatforms has an image for several platforms, one of them this host's, and one
+// that is for another only.
+func TestPlatforms(t *testing.T) {
+	s := open(t, Config{})
+	host, _ := serve(t, "")
+	here, there := v1.Platform{OS: "linux", Architecture: runtime.GOARCH}, v1.Platform{OS: "linux", Architecture: "s390x"}
+	other, err := mutate.ConfigFile(imageOf(t, "file b x"), &v1.ConfigFile{OS: "linux", Architecture: "s390x", RootFS: v1.RootFS{Type: "layers"}})
+	require.NoError(t, err)
+	both := mutate.AppendManifests(empty.Index,
+		mutate.IndexAddendum{Add: other, Descriptor: v1.Descriptor{Platform: &there}},
+		mutate.IndexAddendum{Add: imageOf(t, "file a x"), Descriptor: v1.Descriptor{Platform: &here}})
+	r, err := name.ParseReference(host + "/both")
+	require.NoError(t, err)
+	require.NoError(t, remote.WriteIndex(r, both))
+	im, err := s.Pull(t.Context(), host+"/both", Credentials{})
+	require.NoError(t, err)
+	digest, err := both.Digest()
+	require.NoError(t, err)
+	require.Equal(t, []string{host + "/both@" + digest.String()}, im.Digests, "the digest by which the registry has all of them")
+	found, err := s.Find(host + "/both@" + digest.String())
+	require.NoError(t, err)
+	require.Equal(t, im.ID, found.ID)
+
+	push(t, host+"/other", "", other)
+	_, err = s.Pull(t.Context(), host+"/other", Credentials{})
+	require.Error(t, err)
+
+	// The same by an archive.
+	dir := filepath.Join(t.TempDir(), "layout")
+	_, err = layout.Write(dir, both)
+	require.NoError(t, err)
+	_, err = s.ImportAs(t.Context(), dir, "both:v1")
+	require.NoError(t, err)
 }
 
 // TestFullDisk has a store on a file system that a layer does not fit on.

@@ -298,6 +298,7 @@ func TestAddresses(t *testing.T) {
 	}
 	require.NoError(t, a.giveBack("1"))
 	require.NoError(t, a.giveBack("1"))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "10.0.0.5"), nil, 0o600), "as a crash of the host leaves it")
 
 	// Two processes on one folder: none is handed out twice.
 	b, err := openAddresses(dir, cidr)
