@@ -60,6 +60,7 @@ demo: build ## run one scenario (SCENARIO=scenarios/guestbook.yaml) and say wher
 
 test: kubectl helm ## run every test
 	$(GO) test ./...
+	@[ "$$(id -u)" = 0 ] || echo 'NOT RUN, as they need root: the tests of live/ that unpack images, mount them, and make network devices'
 
 upstream: ## compare DECISIONS=5000 decisions with those of kube-scheduler (bench/upstream; minutes the first time)
 	cd bench/upstream && $(GO) run . fidelity --decisions $(DECISIONS)

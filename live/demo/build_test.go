@@ -53,10 +53,10 @@ func TestImages(t *testing.T) {
 		return filepath.Join(rootfs, im.Run.Entrypoint[0])
 	}
 
-	web := start(t, program("web:v2"), "--listen", "127.0.0.1:18080", "--drain", "1ms")
-	require.Contains(t, get(t, "http://127.0.0.1:18080/"), "HOSTNAME=")
-	require.Equal(t, "ok\n", get(t, "http://127.0.0.1:18080/healthz"))
-	out, err := exec.Command(program("load:v1"), "--url", "http://127.0.0.1:18080/", "--rate", "100", "--duration", "200ms").Output()
+	web, url := start(t, program("web:v2"), "--listen", "127.0.0.1:0", "--drain", "1ms")
+	require.Contains(t, get(t, url), "HOSTNAME=")
+	require.Equal(t, "ok\n", get(t, url+"healthz"))
+	out, err := exec.Command(program("load:v1"), "--url", url, "--rate", "100", "--duration", "200ms").Output()
 	require.NoError(t, err)
 	var sum struct{ Requests, Succeeded int }
 	require.NoError(t, json.Unmarshal(bytes.TrimSpace(out), &sum))
@@ -66,16 +66,16 @@ func TestImages(t *testing.T) {
 	require.NoError(t, web.Wait())
 
 	dir := t.TempDir()
-	kv := start(t, program("kv:v1"), "--listen", "127.0.0.1:18081", "--dir", dir)
-	put, err := http.NewRequest(http.MethodPut, "http://127.0.0.1:18081/a", strings.NewReader("b"))
+	kv, url := start(t, program("kv:v1"), "--listen", "127.0.0.1:0", "--dir", dir)
+	put, err := http.NewRequest(http.MethodPut, url+"a", strings.NewReader("b"))
 	require.NoError(t, err)
 	resp, err := http.DefaultClient.Do(put)
 	require.NoError(t, err)
 	resp.Body.Close()
 	require.NoError(t, kv.Process.Kill())
 	require.Error(t, kv.Wait())
-	kv = start(t, program("kv:v1"), "--listen", "127.0.0.1:18081", "--dir", dir)
-	require.Equal(t, "b", get(t, "http://127.0.0.1:18081/a"))
+	kv, url = start(t, program("kv:v1"), "--listen", "127.0.0.1:0", "--dir", dir)
+	require.Equal(t, "b", get(t, url+"a"))
 	require.NoError(t, kv.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, kv.Wait())
 
@@ -84,9 +84,9 @@ func TestImages(t *testing.T) {
 	require.Equal(t, 7, exit.ExitCode())
 }
 
-// start waits for the first line: the server says that it listens.
-func start(t *testing.T, program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(program, args...)
+// start waits for the first line, in which the server says where it listens.
+func start(t *testing.T, program string, args ...string) (cmd *exec.Cmd, url string) {
+	cmd = exec.Command(program, args...)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -94,9 +94,11 @@ func start(t *testing.T, program string, args ...string) *exec.Cmd {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	_, err = bufio.NewReader(out).ReadString('\n')
+	line, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err)
-	return cmd
+	f := strings.Fields(line)
+	require.Greater(t, len(f), 2, line)
+	return cmd, "http://" + f[2] + "/"
 }
 
 func get(t *testing.T, url string) string {

@@ -116,9 +116,16 @@ func (s *Store) parts(img v1.Image) (p parts, err error) {
 	return p, checkConfig(p)
 }
 
+// checkConfig looks at what both documents say. Layers elsewhere are refused: an image
+// could have this host ask any address for them.
 func checkConfig(p parts) error {
 	if got, want := len(p.config.RootFS.DiffIDs), len(p.manifest.Layers); got != want {
 		return fmt.Errorf("its configuration names %d layers, its manifest %d", got, want)
+	}
+	for i, l := range p.manifest.Layers {
+		if len(l.URLs) > 0 {
+			return fmt.Errorf("layer %d is said to be at %s: want layers that the registry itself has", i+1, l.URLs[0])
+		}
 	}
 	for _, d := range p.config.RootFS.DiffIDs {
 		if !digestPattern.MatchString(d.String()) {

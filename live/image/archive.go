@@ -269,8 +269,8 @@ func (s *Store) layoutSources(dir string) ([]source, error) {
 	return s.indexSources(x, nil, 1)
 }
 
-// indexSources lists an index's images: at the top all of them, in an index below it,
-// which is one image for several platforms, that for this host.
+// indexSources lists an index's images for this host: at the top all of them, in an index
+// below it, which is one image for several platforms, the first.
 func (s *Store) indexSources(x v1.ImageIndex, names []string, depth int) (list []source, err error) {
 	m, err := x.IndexManifest()
 	if err != nil {
@@ -284,7 +284,7 @@ func (s *Store) indexSources(x v1.ImageIndex, names []string, depth int) (list [
 		if d.Size < 0 || d.Size > s.config.Limits.ManifestBytes {
 			return nil, &LimitError{"ManifestBytes", s.config.Limits.ManifestBytes, fmt.Sprintf("a manifest of %d bytes", d.Size)}
 		}
-		if p := d.Platform; p != nil && depth > 1 && (p.OS != "linux" || p.Architecture != runtime.GOARCH) {
+		if p := d.Platform; p != nil && (p.OS != "linux" || p.Architecture != runtime.GOARCH) {
 			platforms = append(platforms, p.OS+"/"+p.Architecture)
 			continue
 		}

@@ -2,6 +2,7 @@ package image
 
 import (
 	"fmt"
+	"time"
 )
 
 // Limits bound what an image may cost. A field that is zero has the default.
@@ -14,6 +15,9 @@ type Limits struct {
 	PathBytesMax   int   // the name of an entry, or what a link points to
 	XattrsMax      int   // extended attributes of one entry
 	ArchiveEntries int   // entries of an archive of images
+	// PullStall is how long a registry may send nothing, in the middle of an answer or
+	// before it.
+	PullStall time.Duration
 }
 
 // DefaultLimits hold what people run: the largest public images have layers of about
@@ -28,6 +32,7 @@ func DefaultLimits() Limits {
 		PathBytesMax:   4095,
 		XattrsMax:      64,
 		ArchiveEntries: 1 << 16,
+		PullStall:      time.Minute,
 	}
 }
 
@@ -51,6 +56,9 @@ func (l Limits) withDefaults() Limits {
 	setInt(&l.PathBytesMax, d.PathBytesMax)
 	setInt(&l.XattrsMax, d.XattrsMax)
 	setInt(&l.ArchiveEntries, d.ArchiveEntries)
+	if l.PullStall == 0 {
+		l.PullStall = d.PullStall
+	}
 	return l
 }
 

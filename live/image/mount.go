@@ -107,7 +107,7 @@ func (s *Store) mount(im Image, m Mounted) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(s.mountFile(m.ID), raw, 0o600); err != nil {
+	if err := writeFile(s.mountFile(m.ID), raw); err != nil {
 		return err
 	}
 	defer func() {

@@ -55,13 +55,6 @@ func repository(r name.Repository) string {
 	return r.Name()
 }
 
-// short is a canonical name without what goes without saying.
-func short(canonical string) string {
-	s := strings.TrimPrefix(canonical, "docker.io/")
-	s = strings.TrimPrefix(s, "library/")
-	return s
-}
-
 var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 var idPattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$`)

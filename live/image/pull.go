@@ -85,7 +85,7 @@ func (s *Store) pull(ctx context.Context, r name.Reference, auth authn.AuthConfi
 	d, err := remote.Get(r,
 		remote.WithContext(ctx),
 		remote.WithAuth(authn.FromConfig(auth)),
-		remote.WithTransport(&guard{next: remote.DefaultTransport, plain: s.plain}),
+		remote.WithTransport(&guard{next: remote.DefaultTransport, plain: s.plain, stall: s.config.Limits.PullStall}),
 		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: runtime.GOARCH}),
 		remote.WithJobs(layersAtOnce),
 		remote.WithUserAgent("seatrial"))
@@ -118,20 +118,4 @@ func registryError(err error, plain bool) error {
 		return fmt.Errorf("%w; the registry must be named as one without TLS to be spoken to so", err)
 	}
 	return err
-}
-
-// guard keeps requests, and the credentials in them, from going out without TLS: it
-// turns them into such with it. The library would go without for every private address,
-// and for whatever a registry names as the place of its tokens or blobs.
-type guard struct {
-	next  http.RoundTripper
-	plain func(host string) bool
-}
-
-func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != "https" && !g.plain(r.URL.Host) {
-		r = r.Clone(r.Context())
-		r.URL.Scheme = "https"
-	}
-	return g.next.RoundTrip(r)
 }

@@ -2,6 +2,7 @@ package image
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
@@ -10,23 +11,27 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func open(t testing.TB, config Config) *Store {
@@ -261,7 +266,7 @@ func TestPullWithoutTLSIsForLoopbackAndNamedOnly(t *testing.T) {
 		require.Equal(t, want, s.plain(host), host)
 	}
 	var asked []string
-	g := &guard{plain: s.plain, next: roundTrip(func(r *http.Request) (*http.Response, error) {
+	g := &guard{plain: s.plain, stall: time.Minute, next: roundTrip(func(r *http.Request) (*http.Response, error) {
 		asked = append(asked, r.URL.Scheme+"://"+r.URL.Host)
 		return nil, io.EOF
 	})}
@@ -276,6 +281,177 @@ func TestPullWithoutTLSIsForLoopbackAndNamedOnly(t *testing.T) {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestPullEndsWhenTheRegistryStalls has registries that fall silent before an answer, and
+// in the middle of a layer.
+func TestPullEndsWhenTheRegistryStalls(t *testing.T) {
+	s := open(t, Config{Limits: Limits{PullStall: 50 * time.Millisecond}})
+	ended := make(chan struct{})
+	defer close(ended)
+	mute := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-ended:
+		}
+	}))
+	defer mute.Close()
+	_, err := s.Pull(t.Context(), strings.TrimPrefix(mute.URL, "http://")+"/web", Credentials{})
+	require.ErrorIs(t, err, ErrStalled)
+
+	host, c := serve(t, "")
+	img := imageOf(t, "file a x")
+	push(t, host+"/web", "", img)
+	m, err := img.Manifest()
+	require.NoError(t, err)
+	whole := c.Handler
+	c.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, m.Layers[0].Digest.String()) {
+			whole.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(m.Layers[0].Size))
+		w.Write([]byte{0x1f, 0x8b, 8})
+		w.(http.Flusher).Flush()
+		select {
+		case <-r.Context().Done():
+		case <-ended:
+		}
+	})
+	_, err = s.Pull(t.Context(), host+"/web", Credentials{})
+	require.ErrorIs(t, err, ErrStalled)
+}
+
+// TestLayersElsewhereAreRefused has an image that sends the host to an address of its
+// choice.
+func TestLayersElsewhereAreRefused(t *testing.T) {
+	s := open(t, Config{})
+	l, err := imageOf(t, "file a x").Layers()
+	require.NoError(t, err)
+	asked := atomic.Int64{}
+	inner := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer inner.Close()
+	img, err := mutate.Append(imageOf(t), mutate.Addendum{Layer: l[0], URLs: []string{inner.URL + "/secret"}})
+	require.NoError(t, err)
+	host, _ := serve(t, "")
+	push(t, host+"/web", "", img)
+	_, err = s.Pull(t.Context(), host+"/web", Credentials{})
+	require.ErrorContains(t, err, "want layers that the registry itself has")
+	require.Zero(t, asked.Load())
+}
+
+// TestPlatforms has an image for several platforms, one of them this host's, and one
+// that is for another only.
+func TestPlatforms(t *testing.T) {
+	s := open(t, Config{})
+	host, _ := serve(t, "")
+	here, there := v1.Platform{OS: "linux", Architecture: runtime.GOARCH}, v1.Platform{OS: "linux", Architecture: "s390x"}
+	other, err := mutate.ConfigFile(imageOf(t, "file b x"), &v1.ConfigFile{OS: "linux", Architecture: "s390x", RootFS: v1.RootFS{Type: "layers"}})
+	require.NoError(t, err)
+	both := mutate.AppendManifests(empty.Index,
+		mutate.IndexAddendum{Add: other, Descriptor: v1.Descriptor{Platform: &there}},
+		mutate.IndexAddendum{Add: imageOf(t, "file a x"), Descriptor: v1.Descriptor{Platform: &here}})
+	r, err := name.ParseReference(host + "/both")
+	require.NoError(t, err)
+	require.NoError(t, remote.WriteIndex(r, both))
+	im, err := s.Pull(t.Context(), host+"/both", Credentials{})
+	require.NoError(t, err)
+	digest, err := both.Digest()
+	require.NoError(t, err)
+	require.Equal(t, []string{host + "/both@" + digest.String()}, im.Digests, "the digest by which the registry has all of them")
+	found, err := s.Find(host + "/both@" + digest.String())
+	require.NoError(t, err)
+	require.Equal(t, im.ID, found.ID)
+
+	push(t, host+"/other", "", other)
+	_, err = s.Pull(t.Context(), host+"/other", Credentials{})
+	require.Error(t, err)
+
+	// The same by an archive.
+	dir := filepath.Join(t.TempDir(), "layout")
+	_, err = layout.Write(dir, both)
+	require.NoError(t, err)
+	_, err = s.ImportAs(t.Context(), dir, "both:v1")
+	require.NoError(t, err)
+}
+
+// TestFullDisk has a store on a file system that a layer does not fit on.
+func TestFullDisk(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	require.NoError(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"))
+	defer func() { require.NoError(t, unmount(dir)) }()
+	s, err := Open(dir, Config{})
+	require.NoError(t, err)
+	_, err = s.Add(t.Context(), "big", imageOf(t, "file a "+strings.Repeat("x", 2<<20)))
+	require.ErrorIs(t, err, unix.ENOSPC)
+	entries, err := os.ReadDir(s.path("tmp"))
+	require.NoError(t, err)
+	require.Empty(t, entries)
+	_, err = s.Add(t.Context(), "small", imageOf(t, "file a x"))
+	require.NoError(t, err)
+}
+
+// TestKilledWhileUnpacking kills a process, this test's program again, in the middle of a
+// layer.
+func TestKilledWhileUnpacking(t *testing.T) {
+	needRoot(t)
+	if dir := os.Getenv("SEATRIAL_TEST_STORE"); dir != "" {
+		addForever(t, dir)
+		return
+	}
+	dir := t.TempDir()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run", "^TestKilledWhileUnpacking$")
+	cmd.Env = append(os.Environ(), "SEATRIAL_TEST_STORE="+dir)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	_, err = bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	half, err := filepath.Glob(filepath.Join(dir, "tmp", "*", "layer", "fs", "a"))
+	require.NoError(t, err)
+	require.Len(t, half, 1)
+	_, err = Open(dir, Config{})
+	require.NoError(t, err)
+	require.FileExists(t, half[0], "its process lives")
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+	s, err := Open(dir, Config{})
+	require.NoError(t, err)
+	require.NoFileExists(t, half[0])
+	_, err = s.Add(t.Context(), "web", imageOf(t, "file a x\nfile b y"))
+	require.NoError(t, err)
+}
+
+// addForever adds a layer that stops after its first file, and says so.
+func addForever(t *testing.T, dir string) {
+	s, err := Open(dir, Config{})
+	require.NoError(t, err)
+	r, w := io.Pipe()
+	go func() {
+		w.Write(layerOf(t, "file a x\nfile b y")[:1024])
+		w.Write(make([]byte, 1)) // read when the file has been written
+		fmt.Println("unpacking")
+	}()
+	_, err = unpackIn(t, s, r)
+	require.NoError(t, err)
+}
+
+func unpackIn(t *testing.T, s *Store, r io.ReadCloser) (unpacked, error) {
+	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(layerOf(t, "file a x"))), nil })
+	require.NoError(t, err)
+	diffID, err := l.DiffID()
+	require.NoError(t, err)
+	return s.unpackLayer(t.Context(), diffID, piped{l, r})
+}
+
+type piped struct {
+	v1.Layer
+	r io.ReadCloser
+}
+
+func (p piped) Uncompressed() (io.ReadCloser, error) { return p.r, nil }
 
 // TestWrongContentIsRefused changes a blob behind a layout's back.
 func TestWrongContentIsRefused(t *testing.T) {

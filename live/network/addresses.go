@@ -61,6 +61,13 @@ func (a *addresses) load() error {
 		if err != nil {
 			return err
 		}
+		if len(uid) == 0 {
+			// The host crashed before its content was on the disk.
+			if err := os.Remove(filepath.Join(a.dir, e.Name())); err != nil {
+				return err
+			}
+			continue
+		}
 		a.used[ip] = string(uid)
 		a.byPod[string(uid)] = ip
 	}

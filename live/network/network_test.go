@@ -10,9 +10,11 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -55,7 +57,7 @@ func newNetns(t testing.TB, name string) (file string) {
 		runtime.LockOSThread()
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err == nil {
-			err = unix.Mount(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()), file, "", unix.MS_BIND, "")
+			err = unix.Mount("/proc/thread-self/ns/net", file, "", unix.MS_BIND, "")
 		}
 		done <- err
 	}()
@@ -111,6 +113,12 @@ func link(t testing.TB, sw, host, name, address string) {
 
 func setup(t testing.TB, ns string, h Host) (n *Network) {
 	h.Dir, h.NetnsDir = filepath.Join(filepath.Dir(ns), "state"), filepath.Join(filepath.Dir(ns), "pods")
+	t.Cleanup(func() { // after a failure there may be some
+		entries, _ := os.ReadDir(h.NetnsDir)
+		for _, e := range entries {
+			_ = removeNetns(filepath.Join(h.NetnsDir, e.Name()))
+		}
+	})
 	within(t, ns, func() {
 		var err error
 		n, err = Setup(h)
@@ -250,6 +258,35 @@ func TestAPodThatIsHalfThereIsMadeWhole(t *testing.T) {
 	require.NoError(t, n.Remove())
 }
 
+// TestManyPodsAtOnce has a node's usual most.
+func TestManyPodsAtOnce(t *testing.T) {
+	needRoot(t)
+	n := setup(t, newNetns(t, "host"), Host{PodCIDR: netip.MustParsePrefix("10.244.1.0/24")})
+	pods := make([]Pod, 110)
+	var all sync.WaitGroup
+	start := time.Now()
+	for i := range pods {
+		all.Go(func() {
+			var err error
+			pods[i], err = n.AddPod(fmt.Sprintf("pod-%d", i))
+			assert.NoError(t, err)
+		})
+	}
+	all.Wait()
+	t.Logf("%d pods in %v", len(pods), time.Since(start))
+	seen := map[netip.Addr]bool{}
+	for _, p := range pods {
+		seen[p.IP] = true
+	}
+	require.Len(t, seen, len(pods))
+	reach(t, pods[0], pods[109])
+	start = time.Now()
+	require.NoError(t, n.Sweep(nil))
+	t.Logf("swept in %v", time.Since(start))
+	require.Empty(t, n.Pods())
+	require.NoError(t, n.Remove())
+}
+
 func TestAddresses(t *testing.T) {
 	dir, cidr := t.TempDir(), netip.MustParsePrefix("10.0.0.0/29")
 	a, err := openAddresses(dir, cidr)
@@ -261,6 +298,7 @@ func TestAddresses(t *testing.T) {
 	}
 	require.NoError(t, a.giveBack("1"))
 	require.NoError(t, a.giveBack("1"))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "10.0.0.5"), nil, 0o600), "as a crash of the host leaves it")
 
 	// Two processes on one folder: none is handed out twice.
 	b, err := openAddresses(dir, cidr)

@@ -93,13 +93,12 @@ func (n *Network) makePodHere(p Pod) error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("make a network namespace: %w", err)
 	}
-	self := fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid())
 	f, err := os.OpenFile(p.Netns, os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	f.Close()
-	if err := unix.Mount(self, p.Netns, "", unix.MS_BIND, ""); err != nil {
+	if err := unix.Mount("/proc/thread-self/ns/net", p.Netns, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("bind the network namespace to %s: %w", p.Netns, err)
 	}
 	ns, err := unix.Open(p.Netns, unix.O_RDONLY|unix.O_CLOEXEC, 0)

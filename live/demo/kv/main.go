@@ -59,7 +59,7 @@ func run(listen, dir string) error {
 		return err
 	}
 	go func() { ended <- h.Serve(l) }()
-	fmt.Printf("listening on %s with %d keys\n", listen, len(s.values))
+	fmt.Printf("listening on %s with %d keys\n", l.Addr(), len(s.values))
 	select {
 	case err := <-ended:
 		return err

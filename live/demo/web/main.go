@@ -59,7 +59,7 @@ func run(listen string, drain time.Duration) error {
 		return err
 	}
 	go func() { ended <- h.Serve(l) }()
-	fmt.Println("listening on", listen)
+	fmt.Println("listening on", l.Addr())
 	select {
 	case err := <-ended:
 		return err
