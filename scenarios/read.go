@@ -435,7 +435,7 @@ func applyOrder(d kinds.Document) int {
 	switch d.Ref.Kind {
 	case kinds.Namespace:
 		return 0
-	case kinds.PriorityClass, kinds.StorageClass, kinds.ServiceAccount, kinds.LimitRange, kinds.ResourceQuota:
+	case kinds.PriorityClass, kinds.PodGroup, kinds.StorageClass, kinds.ServiceAccount, kinds.LimitRange, kinds.ResourceQuota:
 		return 1
 	}
 	return 2

@@ -50,6 +50,7 @@ type Profile struct {
 	Filters      []string   // in the order in which they are asked
 	Scores       []Weighted // in order
 	Preempts     bool       // DefaultPreemption is on
+	Gangs        bool       // GangScheduling is on: a pod group's minCount holds
 	// Devices says that DynamicResources is on. No pod here claims devices; but in
 	// kube-scheduler the plugin has a word in the message of pods that are refused
 	// before any node is looked at.
@@ -179,6 +180,7 @@ func DefaultProfile() Profile {
 		Scores: []Weighted{{TaintToleration, 3}, {NodeAffinity, 2}, {NodeResourcesFit, 1}, {VolumeBinding, 1}, {PodTopologySpread, 2},
 			{InterPodAffinity, 2}, {NodeResourcesBalancedAllocation, 1}, {ImageLocality, 1}},
 		Preempts: true,
+		Gangs:    true,
 		Devices:  true,
 		Fit:      FitArgs{Strategy: LeastAllocated, Resources: even},
 		Balanced: even,

@@ -28,12 +28,21 @@ type Decision struct {
 	// Preempted is the node on which room is being made, with the pods that go.
 	Preempted string
 	Victims   []*corev1.Pod
+	// Members are the decisions on the pods of a gang, in their order; all else is
+	// empty then but Refused, which says why the gang as a whole was not scheduled.
+	Members []Member
 	// preemption is the end of the message, empty where none was tried.
 	preemption string
 	unprepared bool            // DynamicResources ends it: it was not asked before the pod was refused
 	ineligible bool            // the pod may not preempt; its nomination stays
 	refused    map[int32]int32 // nodes that extenders refused, and why
 	plugins    []string        // that rejected a node, sorted: what the pod waits for
+}
+
+// Member is one pod of a gang, and what was decided on it.
+type Member struct {
+	Pod *corev1.Pod
+	Decision
 }
 
 // Rejection counts the nodes that were rejected for one reason.

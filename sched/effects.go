@@ -54,24 +54,44 @@ func (s *Scheduler) say(n api.Note) {
 
 // assume counts a pod on the node that it was given and sets about binding it.
 func (s *Scheduler) assume(now time.Time, pod *corev1.Pod, node string) {
-	x := s.snapshot
-	x.Assume(pod, node)
-	if !volumes.Concerns(pod) {
-		s.bind(now, pod, node)
+	writes, err := s.snapshot.reserve(s.profiles[pod.Spec.SchedulerName], pod, node)
+	if err != "" {
+		s.giveUp(now, pod, err)
 		return
 	}
-	p := s.profiles[pod.Spec.SchedulerName]
+	s.commit(now, pod, node, writes)
+}
+
+// reserve counts a pod on a node, and the volumes that it will use there. writes are
+// what binds them; err is why they cannot be, and then nothing is counted but the pod.
+func (x *Snapshot) reserve(p *profile, pod *corev1.Pod, node string) (writes []api.Request, err string) {
+	x.Assume(pod, node)
+	if !volumes.Concerns(pod) {
+		return nil, ""
+	}
 	ask, refused := x.volumes.Ask(pod, volumes.SetOf(p.volumes))
-	var writes []api.Request
 	if refused == nil {
 		writes, refused = ask.Reserve(x.nodes[x.byName[node]])
 	}
 	if refused != nil {
-		s.giveUp(now, pod, refused.Reasons[0])
+		return nil, refused.Reasons[0]
+	}
+	return writes, ""
+}
+
+// unreserve takes a pod back from where reserve has counted it.
+func (x *Snapshot) unreserve(pod *corev1.Pod) {
+	x.volumes.Unreserve(pod)
+	x.forget(kinds.KeyOf(pod))
+}
+
+// commit binds a pod that is counted on a node, after its volumes.
+func (s *Scheduler) commit(now time.Time, pod *corev1.Pod, node string, writes []api.Request) {
+	if !volumes.Concerns(pod) {
+		s.bind(now, pod, node)
 		return
 	}
-	b := &bind{pod: pod, node: node, since: now, open: len(writes)}
-	s.binding[kinds.KeyOf(pod)] = b
+	s.binding[kinds.KeyOf(pod)] = &bind{pod: pod, node: node, since: now, open: len(writes)}
 	for _, w := range writes {
 		s.send(sentVolume, pod, node, w)
 	}
@@ -118,9 +138,9 @@ func (s *Scheduler) bindReady(now time.Time) {
 func (s *Scheduler) giveUp(now time.Time, pod *corev1.Pod, why string) {
 	key, x := kinds.KeyOf(pod), s.snapshot
 	delete(s.binding, key)
-	x.volumes.Unreserve(pod)
-	x.forget(key)
+	x.unreserve(pod)
 	s.queue.Retry(now, key)
+	s.rejoin(now, pod)
 	if why != "" {
 		s.say(api.Warning(pod, pod.Spec.SchedulerName, "FailedScheduling", why))
 	}
@@ -157,13 +177,19 @@ func (s *Scheduler) unscheduled(now time.Time, pod *corev1.Pod, reason, why, nom
 func (s *Scheduler) reject(now time.Time, pod *corev1.Pod, d *Decision, nomination string) {
 	s.queue.Park(now, kinds.KeyOf(pod), d.plugins, volumes.Concerns(pod))
 	for _, v := range d.Victims {
-		s.evict(now, pod, v, d.Preempted)
+		for _, v := range s.withGang(v) {
+			s.evict(now, pod, v, d.Preempted)
+		}
 	}
 	if d.Preempted != "" {
 		s.yieldRoom(pod, d.Preempted)
 	}
+	s.refuse(now, pod, d.Message(), nomination)
+}
+
+// refuse tells why a pod stays pending, and notes the node that it is nominated for.
+func (s *Scheduler) refuse(now time.Time, pod *corev1.Pod, why, nomination string) {
 	s.snapshot.nominate(pod, nomination)
-	why := d.Message()
 	s.say(api.Warning(pod, pod.Spec.SchedulerName, "FailedScheduling", why))
 	s.unscheduled(now, pod, corev1.PodReasonUnschedulable, why, nomination)
 }

@@ -27,11 +27,18 @@ type change struct {
 // the plugins that rejected them could now think otherwise
 // (k8s.io/kubernetes pkg/scheduler, queueing hints).
 func (s *Snapshot) helps(p *profile, g *group, c *change) bool {
-	return slices.ContainsFunc(g.plugins, func(plugin string) bool { return s.mayHelp(p, plugin, g, c) })
+	if slices.ContainsFunc(g.example.parts, func(x stuck) bool { return s.helpsPart(p, x, c) }) {
+		return true
+	}
+	return s.helpsPart(p, stuck{g.example.pod, g.key.class, g.plugins}, c)
 }
 
-func (s *Snapshot) mayHelp(p *profile, plugin string, g *group, c *change) bool {
-	sh := g.key.class.shape
+func (s *Snapshot) helpsPart(p *profile, x stuck, c *change) bool {
+	return slices.ContainsFunc(x.plugins, func(plugin string) bool { return s.mayHelp(p, plugin, x, c) })
+}
+
+func (s *Snapshot) mayHelp(p *profile, plugin string, x stuck, c *change) bool {
+	sh := x.class.shape
 	switch plugin {
 	case NodeName:
 		return c.node != nil && c.was == nil
@@ -52,11 +59,11 @@ func (s *Snapshot) mayHelp(p *profile, plugin string, g *group, c *change) bool 
 	case NodeResourcesFit:
 		return s.mayFit(sh, c)
 	case PodTopologySpread:
-		return s.maySpread(g.key.class, c)
+		return s.maySpread(x.class, c)
 	case InterPodAffinity:
-		return s.mayBeNear(g.key.class, c)
+		return s.mayBeNear(x.class, c)
 	case VolumeRestrictions, NodeVolumeLimits, VolumeBinding, VolumeZone:
-		return c.volumesMay(s, plugin, g.example.pod)
+		return c.volumesMay(s, plugin, x.pod)
 	case DefaultPreemption:
 		return false
 	}

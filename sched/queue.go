@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidwall/btree"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"seatrial.dev/seatrial/cluster/kinds"
 )
@@ -44,8 +45,10 @@ const (
 )
 
 type waiting struct {
-	pod      *corev1.Pod
-	key      kinds.Key
+	pod      *corev1.Pod // of a gang: its first
+	key      kinds.Key   // the pod's, or gangKey
+	uid      types.UID
+	priority int32
 	class    *class
 	added    time.Time
 	due      time.Time
@@ -53,7 +56,15 @@ type waiting struct {
 	attempts int
 	state    state
 	plugins  []string // that rejected it
+	parts    []stuck  // of a gang: what its pods wait for
 	group    *group
+}
+
+// stuck is what some pods of a gang wait for.
+type stuck struct {
+	pod     *corev1.Pod
+	class   *class
+	plugins []string
 }
 
 // groupKey parts the parked pods: what may help one of a group may help all.
@@ -74,7 +85,7 @@ type group struct {
 func NewQueue(initial, max time.Duration) *Queue {
 	opts := btree.Options{NoLocks: true}
 	first := func(a, b *waiting) int {
-		return cmp.Or(cmp.Compare(priority(b.pod), priority(a.pod)), a.added.Compare(b.added), a.key.Compare(b.key))
+		return cmp.Or(cmp.Compare(b.priority, a.priority), a.added.Compare(b.added), a.key.Compare(b.key))
 	}
 	byDue := func(a, b *waiting) bool { return cmp.Or(a.due.Compare(b.due), a.key.Compare(b.key)) < 0 }
 	return &Queue{
@@ -91,29 +102,41 @@ func NewQueue(initial, max time.Duration) *Queue {
 // Set adds a pod that has no node, or takes its new version. cause is the trace event
 // that brought it. retry says that the change may have made a parked pod schedulable.
 func (q *Queue) Set(now time.Time, pod *corev1.Pod, c *class, cause uint64, retry bool) {
-	key := kinds.KeyOf(pod)
-	w := q.pods[key]
-	if w != nil && w.pod.UID != pod.UID {
-		q.Remove(key)
+	q.set(now, entry{kinds.KeyOf(pod), pod.UID, pod, c, priority(pod), len(pod.Spec.SchedulingGates) > 0}, cause, retry)
+}
+
+// entry is what waits as one: a pod, or a gang.
+type entry struct {
+	key      kinds.Key
+	uid      types.UID
+	pod      *corev1.Pod
+	class    *class
+	priority int32
+	gated    bool
+}
+
+func (q *Queue) set(now time.Time, e entry, cause uint64, retry bool) {
+	w := q.pods[e.key]
+	if w != nil && w.uid != e.uid {
+		q.Remove(e.key)
 		w = nil
 	}
-	gated := len(pod.Spec.SchedulingGates) > 0
 	if w == nil {
-		w = &waiting{pod: pod, key: key, class: c, added: now, cause: cause}
-		q.pods[key] = w
-		q.enter(w, isActive, gated)
+		w = &waiting{pod: e.pod, key: e.key, uid: e.uid, priority: e.priority, class: e.class, added: now, cause: cause}
+		q.pods[e.key] = w
+		q.enter(w, isActive, e.gated)
 		return
 	}
 	q.leave(w)
-	w.pod, w.class = pod, c
+	w.pod, w.class, w.priority = e.pod, e.class, e.priority
 	next := w.state
 	switch {
-	case w.state == isGated && !gated:
+	case w.state == isGated && !e.gated:
 		w.added, w.cause, next = now, cause, isActive
 	case w.state == isParked && retry:
 		w.cause, next = cause, q.afterBackoff(now, w)
 	}
-	q.enter(w, next, gated)
+	q.enter(w, next, e.gated)
 }
 
 // Remove forgets a pod: it has a node now, or is gone.
@@ -194,6 +217,22 @@ func (q *Queue) groupUp(w *waiting, alone bool) {
 	}
 	g.pods[w.key] = w
 	w.group = g
+}
+
+// ParkGang puts a gang in flight aside until the cluster changes in a way that may help
+// one of its pods.
+func (q *Queue) ParkGang(now time.Time, key kinds.Key, parts []stuck) {
+	if w := q.pods[key]; w != nil && w.state == inFlight {
+		w.parts = parts
+		q.Park(now, key, nil, true)
+	}
+}
+
+// Again hands a gang in flight out once more, in its old place.
+func (q *Queue) Again(key kinds.Key) {
+	if w := q.pods[key]; w != nil && w.state == inFlight {
+		q.enter(w, isActive, false)
+	}
 }
 
 // Retry puts a pod in flight into its back-off, after an error.

@@ -99,6 +99,9 @@ func (s *Snapshot) reclass() {
 func (q *Queue) reclass(classOf func(*corev1.Pod) *class) {
 	for _, w := range q.pods { //det:ok each is by itself
 		w.class = classOf(w.pod)
+		for i := range w.parts {
+			w.parts[i].class = classOf(w.parts[i].pod)
+		}
 	}
 	old := q.groups
 	q.groups = map[groupKey]*group{}

@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"seatrial.dev/seatrial/cluster/api"
@@ -31,6 +32,7 @@ type Scheduler struct {
 	lastID  uint64
 	rounds  uint64              // of relevant labels that the queue has taken in
 	binding map[kinds.Key]*bind // pods whose volumes are being bound
+	gangs   map[kinds.Key]*gang // pod groups, and pods that wait for one
 }
 
 // Write is something that the scheduler wants of the API.
@@ -48,7 +50,7 @@ func New(cfg Config) *Scheduler {
 		panic("sched: " + err.Error())
 	}
 	s := &Scheduler{profiles: map[string]*profile{}, snapshot: NewSnapshot(), queue: NewQueue(cfg.InitialBackoff, cfg.MaxBackoff),
-		pending: map[kinds.Key]*corev1.Pod{}, sent: map[uint64]sent{}, binding: map[kinds.Key]*bind{}}
+		pending: map[kinds.Key]*corev1.Pod{}, sent: map[uint64]sent{}, binding: map[kinds.Key]*bind{}, gangs: map[kinds.Key]*gang{}}
 	for i := range cfg.Profiles {
 		p := ready(&cfg.Profiles[i])
 		p.extenders, p.asker = cfg.Extenders, cfg.Asker
@@ -60,15 +62,12 @@ func New(cfg Config) *Scheduler {
 // Watches lists the kinds whose events See wants.
 func Watches() []kinds.Kind {
 	list := []kinds.Kind{kinds.Pod, kinds.Node, kinds.Namespace, kinds.Service, kinds.ReplicationController, kinds.ReplicaSet,
-		kinds.StatefulSet, kinds.PodDisruptionBudget}
+		kinds.StatefulSet, kinds.PodDisruptionBudget, kinds.PodGroup}
 	return append(list, volumes.New().Watches()...)
 }
 
 // Nodes is the number of nodes that the scheduler knows.
 func (s *Scheduler) Nodes() int { return s.snapshot.count }
-
-// Waiting is the number of pods that wait for a node.
-func (s *Scheduler) Waiting() int { return s.queue.Len() }
 
 // Pending is a pod that waits for a node, as last seen; nil for one that does not.
 func (s *Scheduler) Pending(key kinds.Key) *corev1.Pod { return s.pending[key] }
@@ -88,6 +87,8 @@ func (s *Scheduler) See(now time.Time, e store.Event, cause uint64) {
 		x.seeBacking(e)
 	case *policyv1.PodDisruptionBudget:
 		x.budgets.see(e)
+	case *schedulingv1beta1.PodGroup:
+		s.seeGang(now, e, o, cause)
 	default:
 		x.volumes.See(e)
 		s.changed(now, cause, &change{event: e, volumes: true})
@@ -130,11 +131,16 @@ func (s *Scheduler) seePod(now time.Time, e store.Event, p *corev1.Pod, cause ui
 	s.pending[key] = p
 	if p.DeletionTimestamp != nil {
 		s.queue.Remove(key)
+		s.leave(now, p, cause)
 		s.snapshot.unnominate(key)
 		return
 	}
 	s.snapshot.nominate(p, p.Status.NominatedNodeName)
 	old, _ := e.Old.(*corev1.Pod)
+	if _, ok := kinds.GroupOf(p); ok {
+		s.join(now, p, cause, old != nil && retries(old, p))
+		return
+	}
 	s.queue.Set(now, p, s.snapshot.classOf(p), cause, old != nil && retries(old, p))
 }
 
@@ -148,6 +154,7 @@ func (s *Scheduler) seeSettled(now time.Time, e store.Event, p *corev1.Pod, caus
 	key, x := e.Ref.Key, s.snapshot
 	delete(s.pending, key)
 	s.queue.Remove(key)
+	s.leave(now, p, cause)
 	x.unnominate(key)
 	var before *class
 	if r := x.residents[key]; r != nil {
@@ -190,6 +197,15 @@ func (s *Scheduler) Next(now time.Time) (pod *corev1.Pod, cause uint64, ok bool)
 	return w.pod, w.cause, true
 }
 
+// Size is how many pods Decide will decide on with a pod that Next handed out: all of
+// its pod group that wait.
+func (s *Scheduler) Size(pod *corev1.Pod) int {
+	if name, ok := kinds.GroupOf(pod); ok && s.gangs[name] != nil {
+		return max(len(s.gangs[name].members), 1)
+	}
+	return 1
+}
+
 // Due is when something will be due that is not yet; ok is false for never.
 func (s *Scheduler) Due() (at time.Time, ok bool) {
 	at, ok = s.queue.Next()
@@ -203,8 +219,12 @@ func (s *Scheduler) Due() (at time.Time, ok bool) {
 
 // Decide decides on a pod that Next handed out, and prepares what follows from it for
 // Take: the bind, or the condition and the victims' removal. A pod that needs no node
-// any more gets the zero Decision.
+// any more gets the zero Decision. A pod of a pod group is decided on with all others
+// of it that wait: the Decision's Members tell of each.
 func (s *Scheduler) Decide(now time.Time, pod *corev1.Pod) Decision {
+	if group, ok := kinds.GroupOf(pod); ok {
+		return s.decideGang(now, group)
+	}
 	key := kinds.KeyOf(pod)
 	current := s.pending[key]
 	if current == nil || current.UID != pod.UID || current.DeletionTimestamp != nil {
@@ -279,6 +299,11 @@ func (s *Scheduler) Explain(now time.Time, pod *corev1.Pod) *Explanation {
 	p := s.profiles[pod.Spec.SchedulerName]
 	if p == nil {
 		return &Explanation{Pod: kinds.KeyOf(pod).String(), Refused: "no scheduler here has the name " + pod.Spec.SchedulerName}
+	}
+	if name, ok := kinds.GroupOf(pod); ok {
+		if why := s.waitsFor(s.gangOf(name), pod); why != "" {
+			return &Explanation{Pod: kinds.KeyOf(pod).String(), Refused: why, Plugin: GangScheduling, Message: why}
+		}
 	}
 	return s.snapshot.explain(p, pod)
 }

@@ -27,7 +27,8 @@ type Snapshot struct {
 	soft    int     // nodes with a taint that pods only prefer to avoid
 
 	residents map[kinds.Key]*resident
-	strays    map[string][]*resident // pods on nodes that are not known, by node
+	strays    map[string][]*resident                // pods on nodes that are not known, by node
+	ganged    map[kinds.Key]map[kinds.Key]*resident // those of pod groups, by group
 
 	changes []int32 // the last changesMax nodes that changed, a ring
 	changed uint64  // how many changes there were
@@ -65,7 +66,7 @@ type resident struct {
 
 // NewSnapshot returns a snapshot of no nodes.
 func NewSnapshot() *Snapshot {
-	s := &Snapshot{byName: map[string]int32{}, residents: map[kinds.Key]*resident{}, strays: map[string][]*resident{},
+	s := &Snapshot{byName: map[string]int32{}, residents: map[kinds.Key]*resident{}, strays: map[string][]*resident{}, ganged: map[kinds.Key]map[kinds.Key]*resident{},
 		resources: map[corev1.ResourceName]int32{}, images: map[string]*image{}, topologies: map[string]*topology{},
 		namespaces: map[string]map[string]string{}, changes: make([]int32, changesMax)}
 	s.classes.byKey, s.shapes.byKey = map[string]*class{}, map[string]*shape{}
@@ -115,6 +116,7 @@ func (s *Snapshot) settle(pod *corev1.Pod, node string) {
 	}
 	r := &resident{pod: pod, key: key, class: c, name: node, node: -1}
 	s.residents[key] = r
+	s.gangUp(r)
 	if i, ok := s.byName[node]; ok {
 		s.seat(r, i)
 	} else {
@@ -128,6 +130,7 @@ func (s *Snapshot) forget(key kinds.Key) {
 		return
 	}
 	delete(s.residents, key)
+	s.disband(r)
 	if r.node >= 0 {
 		s.unseat(r)
 		return

@@ -118,8 +118,13 @@ func (c *cluster) settle() (decided int, err error) {
 			c.before(pod)
 		}
 		d := c.sched.Decide(c.now, pod)
-		if err := c.after(pod, &d); err != nil {
-			return decided, err
+		if d.Members == nil {
+			d.Members = []sched.Member{{Pod: pod, Decision: d}}
+		}
+		for i := range d.Members {
+			if err := c.after(d.Members[i].Pod, &d.Members[i].Decision); err != nil {
+				return decided, err
+			}
 		}
 		if err := c.flush(); err != nil {
 			return decided, err

@@ -272,8 +272,14 @@ func (l *Local) decide() (bool, error) {
 	if err := l.flush(); err != nil {
 		return false, err
 	}
-	l.progress.Attempts = append(l.progress.Attempts,
-		Attempt{Bound: d.Node != "", Queue: taken - start, Decide: decided - taken, Bind: l.Worked() - decided})
+	if d.Members == nil {
+		d.Members = []sched.Member{{Pod: pod, Decision: d}}
+	}
+	n := time.Duration(len(d.Members)) // what was done for a gang is each of its pods' in equal parts
+	for i := range d.Members {
+		l.progress.Attempts = append(l.progress.Attempts,
+			Attempt{Bound: d.Members[i].Node != "", Queue: (taken - start) / n, Decide: (decided - taken) / n, Bind: (l.Worked() - decided) / n})
+	}
 	return true, nil
 }
 

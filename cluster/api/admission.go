@@ -7,6 +7,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -24,6 +25,10 @@ func (a *API) admit(_ time.Time, o kinds.Object) error {
 	if job, ok := o.(*batchv1.Job); ok {
 		selectPodsOf(job)
 		return nil
+	}
+	if g, ok := o.(*schedulingv1beta1.PodGroup); ok {
+		_, err := a.priorityOf(kinds.PodGroup, g.Name, &g.Spec.PriorityClassName, &g.Spec.Priority)
+		return err
 	}
 	pod, ok := o.(*corev1.Pod)
 	if !ok {
@@ -99,11 +104,21 @@ func systemPriority(class string) (int32, bool) {
 	return 0, false
 }
 
-// admitPriority resolves priorityClassName, or takes the cluster's default class.
+// admitPriority resolves a pod's priorityClassName, or takes the cluster's default class.
 func (a *API) admitPriority(pod *corev1.Pod) error {
-	preempt := corev1.PreemptLowerPriority
+	preempt, err := a.priorityOf(kinds.Pod, pod.Name, &pod.Spec.PriorityClassName, &pod.Spec.Priority)
+	if err == nil && pod.Spec.PreemptionPolicy == nil {
+		pod.Spec.PreemptionPolicy = &preempt
+	}
+	return err
+}
+
+// priorityOf sets the name of a priority class and its value, and says whether it may
+// preempt.
+func (a *API) priorityOf(k kinds.Kind, owner string, class *string, priority **int32) (preempt corev1.PreemptionPolicy, err error) {
+	preempt = corev1.PreemptLowerPriority
 	var value int32
-	if name := pod.Spec.PriorityClassName; name != "" {
+	if name := *class; name != "" {
 		v, system := systemPriority(name)
 		pc, _ := a.store.Get(kinds.Ref{Kind: kinds.PriorityClass, Key: kinds.Key{Name: name}}).(*schedulingv1.PriorityClass)
 		switch {
@@ -113,26 +128,23 @@ func (a *API) admitPriority(pod *corev1.Pod) error {
 				preempt = *pc.PreemptionPolicy
 			}
 		case !system:
-			return apierrors.NewForbidden(resource(kinds.Pod), pod.Name, fmt.Errorf("no PriorityClass with name %v was found", name))
+			return "", apierrors.NewForbidden(resource(k), owner, fmt.Errorf("no PriorityClass with name %v was found", name))
 		}
 		value = v
 	} else if a.store.Len(kinds.PriorityClass) > 0 {
 		for o := range a.store.List(kinds.PriorityClass, "") {
-			if pc := o.(*schedulingv1.PriorityClass); pc.GlobalDefault && (pod.Spec.PriorityClassName == "" || pc.Value < value) {
-				pod.Spec.PriorityClassName, value = pc.Name, pc.Value
+			if pc := o.(*schedulingv1.PriorityClass); pc.GlobalDefault && (*class == "" || pc.Value < value) {
+				*class, value = pc.Name, pc.Value
 				if pc.PreemptionPolicy != nil {
 					preempt = *pc.PreemptionPolicy
 				}
 			}
 		}
 	}
-	if p := pod.Spec.Priority; p != nil && *p != value {
-		return apierrors.NewForbidden(resource(kinds.Pod), pod.Name,
-			fmt.Errorf("the integer value of priority (%d) must not be provided in pod spec; priority admission controller computed %d from the given PriorityClass name", *p, value))
+	if p := *priority; p != nil && *p != value {
+		return "", apierrors.NewForbidden(resource(k), owner,
+			fmt.Errorf("the integer value of priority (%d) must not be provided in %s spec; priority admission controller computed %d from the given PriorityClass name", *p, k.Lower(), value))
 	}
-	pod.Spec.Priority = &value
-	if pod.Spec.PreemptionPolicy == nil {
-		pod.Spec.PreemptionPolicy = &preempt
-	}
-	return nil
+	*priority = &value
+	return preempt, nil
 }

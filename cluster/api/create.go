@@ -106,7 +106,7 @@ func countsGeneration(k kinds.Kind) bool {
 	switch k {
 	case kinds.Pod, kinds.ReplicationController, kinds.Deployment, kinds.ReplicaSet, kinds.StatefulSet, kinds.DaemonSet,
 		kinds.Job, kinds.CronJob, kinds.PodDisruptionBudget, kinds.Ingress, kinds.IngressClass, kinds.NetworkPolicy,
-		kinds.HorizontalPodAutoscaler, kinds.EndpointSlice, kinds.PriorityClass, kinds.PodTemplate:
+		kinds.HorizontalPodAutoscaler, kinds.EndpointSlice, kinds.PriorityClass, kinds.PodTemplate, kinds.PodGroup:
 		return true
 	}
 	return false

@@ -9,6 +9,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
@@ -98,6 +99,8 @@ func defaultOther(o Object) {
 		defaultBinding(&o.RoleRef, o.Subjects)
 	case *schedulingv1.PriorityClass:
 		setDefault(&o.PreemptionPolicy, corev1.PreemptLowerPriority)
+	case *schedulingv1beta1.PodGroup:
+		setDefault(&o.Spec.DisruptionMode, schedulingv1beta1.DisruptionMode{Single: &schedulingv1beta1.SingleDisruptionMode{}})
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -64,6 +65,7 @@ const (
 	Lease
 	EventsEvent // events.k8s.io/v1: another face of Event
 	PriorityClass
+	PodGroup
 
 	lastKind
 )
@@ -143,4 +145,5 @@ func init() {
 	row(Lease, coordinationv1.SchemeGroupVersion, &coordinationv1.Lease{}, "leases", "", namespaced)
 	row(EventsEvent, eventsv1.SchemeGroupVersion, &eventsv1.Event{}, "events", "", namespaced)
 	row(PriorityClass, schedulingv1.SchemeGroupVersion, &schedulingv1.PriorityClass{}, "priorityclasses", "pc", 0)
+	row(PodGroup, schedulingv1beta1.SchemeGroupVersion, &schedulingv1beta1.PodGroup{}, "podgroups", "", namespaced|status)
 }

@@ -10,6 +10,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	storagev1 "k8s.io/api/storage/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -137,6 +138,8 @@ func (c *check) otherChange(root *loc, new, old Object) {
 			c.forbidden(root, "value", "may not be changed in an update.")
 		}
 		fixed(c, root, "preemptionPolicy", &n.PreemptionPolicy, &o.PreemptionPolicy)
+	case *schedulingv1beta1.PodGroup:
+		c.podGroupChange(&spec, &n.Spec, &old.(*schedulingv1beta1.PodGroup).Spec)
 	case *rbacv1.RoleBinding:
 		c.roleRefChange(root, n.RoleRef, old.(*rbacv1.RoleBinding).RoleRef)
 	case *rbacv1.ClusterRoleBinding:

@@ -11,6 +11,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	storagev1 "k8s.io/api/storage/v1"
 )
 
@@ -86,6 +87,8 @@ func (c *check) rest(root *loc, o Object) {
 		c.count(&here, "leaseTransitions", o.Spec.LeaseTransitions)
 	case *schedulingv1.PriorityClass:
 		c.priorityClass(root, o)
+	case *schedulingv1beta1.PodGroup:
+		c.podGroup(root, o)
 	case *rbacv1.Role:
 		c.rules(root, o.Rules, true)
 	case *rbacv1.ClusterRole:

@@ -20,6 +20,9 @@ func (c *check) placement(at *loc, s *corev1.PodSpec) {
 	for i := range s.TopologySpreadConstraints {
 		c.spread(at, s.TopologySpreadConstraints, i)
 	}
+	if s.SchedulingGroup != nil {
+		c.schedulingGroup(at, s.SchedulingGroup)
+	}
 	for i := range s.SchedulingGates {
 		here := at.index("schedulingGates", i)
 		name := s.SchedulingGates[i].Name

@@ -53,7 +53,7 @@ func upstream() []plugin {
 		{name: sched.DefaultBinder, points: "bind"},
 		{name: "NodeDeclaredFeatures", points: filters, standing: absentOn},
 		{name: "DeferredPodScheduling", points: filters + " permit", standing: absentOff},
-		{name: sched.GangScheduling, points: "preEnqueue permit", standing: absentOff},
+		{name: sched.GangScheduling, points: "preEnqueue permit"},
 		{name: "TopologyPlacementGenerator", points: "placementGenerate", standing: absentOff},
 		{name: "PodGroupPodsCount", points: "placementScore", standing: absentOff},
 	}

@@ -53,7 +53,7 @@ func (r *reader) profile(at string, in *fileProfile) sched.Profile {
 	}
 	out := sched.DefaultProfile()
 	out.Name, out.NodesPercent = in.SchedulerName, *in.PercentageOfNodesToScore
-	out.Filters, out.Scores, out.Preempts = nil, nil, false
+	out.Filters, out.Scores, out.Preempts, out.Gangs = nil, nil, false, false
 	if len(r.errs) == before {
 		r.expand(at, in, merged, &out)
 	}
@@ -162,6 +162,7 @@ func (r *reader) expand(at string, in *fileProfile, merged map[string]set, out *
 		r.fail(plugins, "the weights of all scores come to %d, more than %d", sum, weightsMax)
 	}
 	out.Preempts = holds(full["postFilter"], sched.DefaultPreemption)
+	out.Gangs = holds(full["preEnqueue"], sched.GangScheduling)
 	if len(full["queueSort"]) != 1 {
 		r.fail(plugins+".queueSort", "leaves the queue without an order: one plugin must stand at queueSort, %s", sched.PrioritySort)
 	}

@@ -99,7 +99,7 @@ func (s *scheduler) kick() {
 	if s.deciding == nil {
 		if pod, cause, ok := s.sched.Next(eng.Date()); ok {
 			s.deciding = pod
-			eng.AtBecause(eng.Now()+s.w.timing.Decision, s.id, sim.Msg{Kind: msgDecide}, cause)
+			eng.AtBecause(eng.Now()+s.w.timing.Decision*time.Duration(s.sched.Size(pod)), s.id, sim.Msg{Kind: msgDecide}, cause)
 		}
 	}
 	at, ok := s.sched.Due()
@@ -117,6 +117,17 @@ func (s *scheduler) decide() {
 		s.w.explain(kinds.RefOf(pod), func() *sched.Explanation { return s.sched.Explain(eng.Date(), pod) })
 	}
 	d := s.sched.Decide(eng.Date(), pod)
+	if d.Members == nil {
+		s.tell(pod, &d)
+	}
+	for i := range d.Members {
+		s.tell(d.Members[i].Pod, &d.Members[i].Decision)
+	}
+}
+
+// tell puts a decision into the trace.
+func (s *scheduler) tell(pod *corev1.Pod, d *sched.Decision) {
+	eng := s.w.eng
 	switch {
 	case d.Node != "":
 		eng.Fold(sim.HashString(d.Node))

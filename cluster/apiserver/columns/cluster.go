@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"seatrial.dev/seatrial/cluster/kinds"
@@ -60,7 +61,31 @@ func clusterPrinters() map[kinds.Kind]printer {
 			}
 			return []any{p.Name, int64(p.Value), p.GlobalDefault, age(p, now), policy}
 		}},
+		kinds.PodGroup: {columns: columns("Name", "Policy", "Workload", "Status", "Age"), cells: podGroupCells},
 	}
+}
+
+func podGroupCells(o kinds.Object, now time.Time) []any {
+	g := o.(*schedulingv1beta1.PodGroup)
+	policy, workload, status := "Basic", "<none>", "Pending"
+	if g.Spec.SchedulingPolicy.Gang != nil {
+		policy = "Gang"
+	}
+	if ref := g.Spec.WorkloadRef; ref != nil {
+		workload = ref.WorkloadName
+	}
+	for _, c := range g.Status.Conditions {
+		switch {
+		case c.Type == schedulingv1beta1.DisruptionTarget:
+			return []any{g.Name, policy, workload, c.Reason, age(g, now)}
+		case c.Type != schedulingv1beta1.PodGroupInitiallyScheduled:
+		case c.Status == metav1.ConditionTrue:
+			status = "Scheduled"
+		default:
+			status = "Unschedulable"
+		}
+	}
+	return []any{g.Name, policy, workload, status, age(g, now)}
 }
 
 func nodeCells(o kinds.Object, now time.Time) []any {
