@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"seatrial.dev/seatrial/nodeagent/proxy"
 )
 
@@ -199,10 +201,7 @@ func (r renderer) outside(out *part, c *portChains, f *proxy.Front) {
 }
 
 func (r renderer) missing(out *part, shared int, c *portChains, f *proxy.Front) {
-	comment, target := "has no endpoints", "REJECT --reject-with icmp-port-unreachable"
-	if r.config.IPv6 {
-		target = "REJECT --reject-with icmp6-port-unreachable"
-	}
+	comment, target := "has no endpoints", "REJECT --reject-with "+r.refusal(c.Protocol)
 	if c.Missing(f) == proxy.Drop {
 		comment, target = "has no local endpoints", "DROP"
 	}
@@ -211,6 +210,19 @@ func (r renderer) missing(out *part, shared int, c *portChains, f *proxy.Front) 
 		local = " -m addrtype --dst-type LOCAL"
 	}
 	out.add(shared, c.to(f, comment)+local+" -j "+target)
+}
+
+// refusal is what the client gets. For TCP it is a reset, unlike kube-proxy's, since a
+// kernel drops an ICMP error that comes while the socket is still in connect(), as it
+// does on a quick link; the client would try again a second later.
+func (r renderer) refusal(p corev1.Protocol) string {
+	switch {
+	case p == corev1.ProtocolTCP:
+		return "tcp-reset"
+	case r.config.IPv6:
+		return "icmp6-port-unreachable"
+	}
+	return "icmp-port-unreachable"
 }
 
 // pool fills the chain that chooses among endpoints: first where the client has been
