@@ -15,5 +15,6 @@
 // them to learn that nothing is to be done), controllerless pods by namespace;
 // ReplicaSets and ControllerRevisions without controller by namespace; services
 // and disruption budgets by what they select, and the pods that they select;
-// PersistentVolumes by the claim they name, and those that name none by class.
+// PersistentVolumes by the claim they name, and those that name none by class;
+// EndpointSlices by their service.
 package view

@@ -28,6 +28,9 @@ func (v *View) index(e *entry, old, now kinds.Object) {
 	if e.ref.Kind == kinds.PersistentVolume {
 		v.volumes.index(e, old, now)
 	}
+	if e.ref.Kind == kinds.EndpointSlice {
+		v.slices.index(e, old, now)
+	}
 	if e.ref.Kind == kinds.Pod {
 		o, _ := old.(*corev1.Pod)
 		n, _ := now.(*corev1.Pod)

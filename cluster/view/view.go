@@ -26,6 +26,7 @@ type View struct {
 	ownerless  ownerless
 	selections selections
 	volumes    volumes
+	slices     slicesOf
 }
 
 // Pulse tells when a node was last heard of. It stands beside the Lease objects
@@ -66,6 +67,7 @@ func New(of ...kinds.Kind) *View {
 		ownerless:  ownerless{},
 		selections: selections{},
 		volumes:    volumes{},
+		slices:     slicesOf{},
 	}
 	if len(of) == 0 {
 		for _, i := range kinds.All() {
