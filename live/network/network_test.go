@@ -111,6 +111,12 @@ func link(t testing.TB, sw, host, name, address string) {
 
 func setup(t testing.TB, ns string, h Host) (n *Network) {
 	h.Dir, h.NetnsDir = filepath.Join(filepath.Dir(ns), "state"), filepath.Join(filepath.Dir(ns), "pods")
+	t.Cleanup(func() { // after a failure there may be some
+		entries, _ := os.ReadDir(h.NetnsDir)
+		for _, e := range entries {
+			_ = removeNetns(filepath.Join(h.NetnsDir, e.Name()))
+		}
+	})
 	within(t, ns, func() {
 		var err error
 		n, err = Setup(h)
