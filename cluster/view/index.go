@@ -184,3 +184,19 @@ func (v *View) Heartbeat(node string) (last time.Time, steady bool) {
 	}
 	return l.Spec.RenewTime.Time, false
 }
+
+// UnheardAfter is the annotation of a node's Lease by which membership gossip says
+// that the host was given up for dead. Its value is the Lease's renewTime then (RFC
+// 3339), so the next renewal disproves it, whatever the hosts' clocks say.
+const UnheardAfter = "seatrial.dev/unheard-after"
+
+// Unheard says whether the other hosts have given up a node for dead, and no heartbeat
+// has disproved them.
+func (v *View) Unheard(node string) bool {
+	l := Get[*coordinationv1.Lease](v, kinds.Lease, kinds.Key{Namespace: NodeLeaseNamespace, Name: node})
+	if l == nil || l.Spec.RenewTime == nil {
+		return false
+	}
+	after, err := time.Parse(time.RFC3339Nano, l.Annotations[UnheardAfter])
+	return err == nil && after.Equal(l.Spec.RenewTime.Time)
+}

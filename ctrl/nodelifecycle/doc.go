@@ -11,7 +11,8 @@
 // A key is a Node. A heartbeat is the renewal of the node's Lease or the
 // heartbeat time of its Ready condition, whichever is later; of a node whose
 // heartbeats the view vouches for (view.Pulse) nothing is asked until the view
-// announces that they stopped.
+// announces that they stopped. A node whose Lease says that the other hosts have given
+// it up for dead (view.UnheardAfter) is silent at once.
 //
 // Upstream's zones are left out: every node is tainted at once, however many of
 // its zone are unhealthy (there: one in ten seconds, fewer when more than 55 % of

@@ -98,6 +98,9 @@ func deadline(v *view.View, n *corev1.Node) (due time.Time, watched bool) {
 	if steady {
 		return time.Time{}, false
 	}
+	if v.Unheard(n.Name) {
+		return last, true
+	}
 	ready := condition(n, corev1.NodeReady)
 	if ready == nil {
 		if last.IsZero() {

@@ -108,13 +108,7 @@ func (a *Authority) Serving(rand io.Reader, hosts []string, valid Span) (*Pair, 
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	for _, h := range hosts {
-		if ip := net.ParseIP(h); ip != nil {
-			t.IPAddresses = append(t.IPAddresses, ip)
-		} else {
-			t.DNSNames = append(t.DNSNames, h)
-		}
-	}
+	name(t, hosts)
 	p, err := issue(rand, a, t, valid)
 	if err != nil {
 		return nil, fmt.Errorf("issue a serving certificate for %s: %w", hosts[0], err)
@@ -139,6 +133,36 @@ func (a *Authority) Client(rand io.Reader, u auth.User, valid Span) (*Pair, erro
 	return p, nil
 }
 
+// Host certifies the key of a host that is both a client, as user u, and a server at
+// these addresses: what a node's agent needs.
+func (a *Authority) Host(rand io.Reader, public crypto.PublicKey, u auth.User, hosts []string, valid Span) (*x509.Certificate, error) {
+	if u.Name == "" {
+		return nil, errors.New("issue a host's certificate: the user has no name")
+	}
+	t := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: u.Name, Organization: u.Groups},
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
+	}
+	name(t, hosts)
+	c, err := certify(rand, a.Cert, a.Key, t, valid, public)
+	if err != nil {
+		return nil, fmt.Errorf("issue a host's certificate for %s: %w", u.Name, err)
+	}
+	return c, nil
+}
+
+// name says by which names and addresses a server is reached.
+func name(t *x509.Certificate, hosts []string) {
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil {
+			t.IPAddresses = append(t.IPAddresses, ip)
+		} else {
+			t.DNSNames = append(t.DNSNames, h)
+		}
+	}
+}
+
 // serialBytes is the length of a serial number; RFC 5280 allows 20.
 const serialBytes = 16
 
@@ -149,6 +173,19 @@ func issue(rand io.Reader, by *Authority, t *x509.Certificate, valid Span) (*Pai
 	if err != nil {
 		return nil, err
 	}
+	parent, signer := t, crypto.Signer(key)
+	if by != nil {
+		parent, signer = by.Cert, by.Key
+	}
+	cert, err := certify(rand, parent, signer, t, valid, key.Public())
+	if err != nil {
+		return nil, err
+	}
+	return &Pair{cert, key}, nil
+}
+
+// certify draws a serial number and signs.
+func certify(rand io.Reader, parent *x509.Certificate, signer crypto.Signer, t *x509.Certificate, valid Span, public crypto.PublicKey) (*x509.Certificate, error) {
 	var serial [serialBytes]byte
 	if _, err := io.ReadFull(rand, serial[:]); err != nil {
 		return nil, fmt.Errorf("draw a serial number: %w", err)
@@ -157,17 +194,9 @@ func issue(rand io.Reader, by *Authority, t *x509.Certificate, valid Span) (*Pai
 	serial[0] &= 0x7f // not negative
 	t.SerialNumber = new(big.Int).SetBytes(serial[:])
 	t.NotBefore, t.NotAfter = valid.NotBefore.UTC(), valid.NotAfter.UTC()
-	parent, signer := t, crypto.Signer(key)
-	if by != nil {
-		parent, signer = by.Cert, by.Key
-	}
-	der, err := x509.CreateCertificate(nil, t, parent, key.Public(), signer)
+	der, err := x509.CreateCertificate(nil, t, parent, public, signer)
 	if err != nil {
 		return nil, err
 	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, err
-	}
-	return &Pair{cert, key}, nil
+	return x509.ParseCertificate(der)
 }
