@@ -35,6 +35,11 @@ var guards = []string{"authorization-mode", "token-auth-file", "audit-log", "ano
 func (f *guardFlags) add(s *pflag.FlagSet) {
 	s.BoolVar(&f.insecure, "insecure", false, "plain HTTP, and whoever reaches it may do everything")
 	s.BoolVar(&f.remote, "insecure-allow-remote", false, "let --insecure listen on an address that other machines reach")
+	f.addUsers(s)
+}
+
+// addUsers adds the flags that say who the users are.
+func (f *guardFlags) addUsers(s *pflag.FlagSet) {
 	s.StringVar(&f.modes, "authorization-mode", "Node,RBAC", "who decides what users may do: AlwaysAllow, AlwaysDeny, Node, RBAC, parted by commas")
 	s.StringVar(&f.tokens, "token-auth-file", "", `file of bearer tokens, a line each: token,user,uid,"group1,group2"`)
 	s.StringVar(&f.audit, "audit-log", "", "write a line of JSON for each request to this file")
@@ -60,41 +65,53 @@ func (f *guardFlags) read(c *cobra.Command) (*guard, error) {
 	if f.remote {
 		return nil, errors.New("--insecure-allow-remote is for --insecure")
 	}
-	modes, err := identity.ParseModes(f.modes)
-	if err != nil {
-		return nil, fmt.Errorf("--authorization-mode: %w", err)
-	}
 	key, err := satoken.DrawKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	preset := satoken.Preset("cluster.local")
-	g := &guard{cfg: identity.Config{Modes: modes, Anonymous: f.anonymous, Now: time.Now, Problem: func(err error) { fmt.Fprintln(os.Stderr, "seatrial:", err) }}}
-	if !c.Flags().Changed("anonymous-auth") && len(modes) == 1 && modes[0] == identity.AlwaysAllow {
-		g.cfg.Anonymous = false // as Kubernetes does it
-	}
-	if g.issuer, err = satoken.NewIssuer(preset, key); err != nil {
+	issuer, err := satoken.NewIssuer(satoken.Preset(clusterDomain), key)
+	if err != nil {
 		return nil, err
+	}
+	cfg, err := f.users(c)
+	if err != nil {
+		return nil, err
+	}
+	return &guard{cfg, issuer}, nil
+}
+
+// clusterDomain names the API server in tokens of service accounts.
+const clusterDomain = "cluster.local"
+
+// users reads the flags that addUsers added, and the files that they name.
+func (f *guardFlags) users(c *cobra.Command) (cfg identity.Config, err error) {
+	modes, err := identity.ParseModes(f.modes)
+	if err != nil {
+		return cfg, fmt.Errorf("--authorization-mode: %w", err)
+	}
+	cfg = identity.Config{Modes: modes, Anonymous: f.anonymous, Now: time.Now, Problem: func(err error) { fmt.Fprintln(os.Stderr, "seatrial:", err) }}
+	if !c.Flags().Changed("anonymous-auth") && len(modes) == 1 && modes[0] == identity.AlwaysAllow {
+		cfg.Anonymous = false // as Kubernetes does it
 	}
 	if f.tokens != "" {
 		text, err := os.ReadFile(f.tokens)
 		if err != nil {
-			return nil, fmt.Errorf("--token-auth-file: %w", err)
+			return cfg, fmt.Errorf("--token-auth-file: %w", err)
 		}
 		var warnings []string
-		if g.cfg.Tokens, warnings, err = statictoken.Parse(f.tokens, text, preset.Audiences); err != nil {
-			return nil, err
+		if cfg.Tokens, warnings, err = statictoken.Parse(f.tokens, text, satoken.Preset(clusterDomain).Audiences); err != nil {
+			return cfg, err
 		}
 		for _, w := range warnings {
 			fmt.Fprintln(os.Stderr, "seatrial: warning:", w)
 		}
 	}
 	if f.audit != "" {
-		if g.cfg.Audit, err = auditfile.Open(f.audit, audit.Preset()); err != nil {
-			return nil, fmt.Errorf("--audit-log: %w", err)
+		if cfg.Audit, err = auditfile.Open(f.audit, audit.Preset()); err != nil {
+			return cfg, fmt.Errorf("--audit-log: %w", err)
 		}
 	}
-	return g, nil
+	return cfg, nil
 }
 
 // identity makes the guard that of a cluster with these keys.

@@ -91,7 +91,9 @@ func embedded(ctx context.Context, dir string) (*embed.Etcd, error) {
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	// Its doors are sockets in the folder, which nobody else may enter; a path may not be
 	// long, so they are named from where the process stands if that is shorter.
-	door := func(name string) []url.URL { return []url.URL{{Scheme: "unix", Host: "", Path: filepath.Join(dir, name)}} }
+	door := func(name string) []url.URL {
+		return []url.URL{{Scheme: "unix", Host: "", Path: filepath.Join(dir, name)}}
+	}
 	c.ListenClientUrls, c.AdvertiseClientUrls = door("client.sock"), []url.URL{{Scheme: "http", Host: "localhost:2379"}}
 	c.ListenPeerUrls, c.AdvertisePeerUrls = door("peer.sock"), []url.URL{{Scheme: "http", Host: "localhost:2380"}}
 	c.InitialCluster = c.InitialClusterFromName(c.Name)

@@ -10,9 +10,7 @@ import (
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/kinds"
@@ -49,7 +47,7 @@ type Plane struct {
 }
 
 // newPlane builds a plane on a cluster as it was loaded. Nothing runs before Run.
-func newPlane(loaded *etcd.Loaded, journal *etcd.Journal, net api.Config, controllers []ctrl.Controller, scheduler sched.Config, problem func(error)) (*Plane, error) {
+func newPlane(loaded *etcd.Loaded, journal *etcd.Journal, cfg *Config, controllers []ctrl.Controller) (*Plane, error) {
 	st := store.New(store.WindowDefault)
 	if err := st.Restore(loaded.RV, loaded.Objects); err != nil {
 		return nil, err
@@ -59,11 +57,11 @@ func newPlane(loaded *etcd.Loaded, journal *etcd.Journal, net api.Config, contro
 		return nil, err
 	}
 	stream := rand.NewPCG(binary.LittleEndian.Uint64(seed[:8]), binary.LittleEndian.Uint64(seed[8:]))
-	a, err := api.New(st, rand.New(stream), net)
+	a, err := api.New(st, rand.New(stream), cfg.Network)
 	if err != nil {
 		return nil, err
 	}
-	p := &Plane{api: a, view: view.New(), sched: sched.New(scheduler), journal: journal, fed: loaded.RV, problem: problem,
+	p := &Plane{api: a, view: view.New(), sched: sched.New(cfg.Scheduler), journal: journal, fed: loaded.RV, problem: cfg.Problem,
 		calls: make(chan func(), callsMax), done: make(chan struct{})}
 	for _, k := range sched.Watches() {
 		p.watched[k] = true
@@ -138,27 +136,14 @@ func (p *Plane) Do(ctx context.Context, f func(now time.Time, a *api.API)) error
 // Run works until ctx ends or the journal fails.
 func (p *Plane) Run(ctx context.Context) error {
 	defer close(p.done)
-	p.begin()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		busy := p.turn()
-		if busy {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-p.journal.Ended():
-				return p.journal.Err()
-			case f := <-p.calls:
-				p.serve(f)
-			default:
-			}
-			continue
+		pause := time.Duration(0)
+		if !p.turn() {
+			pause = p.pause()
 		}
-		var alarm <-chan time.Time
-		if at, ok := p.due(); ok {
-			t := time.NewTimer(time.Until(at))
-			defer t.Stop()
-			alarm = t.C
-		}
+		timer.Reset(pause)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -166,9 +151,21 @@ func (p *Plane) Run(ctx context.Context) error {
 			return p.journal.Err()
 		case f := <-p.calls:
 			p.serve(f)
-		case <-alarm:
+		case <-timer.C:
 		}
 	}
+}
+
+// pauseMax is the longest sleep of a plane that has nothing to do.
+const pauseMax = time.Hour
+
+// pause is how long nothing will have to be done unless something happens.
+func (p *Plane) pause() time.Duration {
+	at, ok := p.due()
+	if !ok {
+		return pauseMax
+	}
+	return max(0, min(time.Until(at), pauseMax))
 }
 
 // serve runs a caller's function and those that wait with it.
@@ -183,30 +180,6 @@ func (p *Plane) serve(f func()) {
 		default:
 			return
 		}
-	}
-}
-
-// begin makes what an API server makes at its first start.
-func (p *Plane) begin() {
-	now := time.Now()
-	for _, name := range []string{metav1.NamespaceDefault, view.NodeLeaseNamespace, metav1.NamespacePublic, metav1.NamespaceSystem} {
-		p.ensure(now, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
-	}
-	p.ensure(now, &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "kubernetes",
-			Labels: map[string]string{"component": "apiserver", "provider": "kubernetes"}},
-		Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "https", Port: 443}}},
-	})
-	p.feed(now)
-}
-
-// ensure creates an object that is not there.
-func (p *Plane) ensure(now time.Time, o kinds.Object) {
-	if p.api.Store().Get(kinds.RefOf(o)) != nil {
-		return
-	}
-	if _, err := p.api.Do(now, api.Create(o)); err != nil && !apierrors.IsAlreadyExists(err) {
-		p.problem(fmt.Errorf("create %s: %w", kinds.RefOf(o), err))
 	}
 }
 

@@ -1,0 +1,35 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"runtime"
+
+	"github.com/spf13/cobra"
+)
+
+// The verbs of the real world say what they need, where it cannot be.
+
+func imageCommand() *cobra.Command {
+	return linuxOnly("image", "The container images of this host (Linux only)")
+}
+
+func serverCommand() *cobra.Command {
+	return linuxOnly("server", "Run the control plane of a real cluster (Linux only)")
+}
+
+func tokenCommand() *cobra.Command {
+	return linuxOnly("token", "The tokens with which hosts join a real cluster (Linux only)")
+}
+
+func linuxOnly(use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use:                use,
+		Short:              short,
+		DisableFlagParsing: true,
+		RunE: func(*cobra.Command, []string) error {
+			return status{exitInput, errors.New("containers need Linux; this is " + runtime.GOOS)}
+		},
+	}
+}

@@ -1,0 +1,219 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"seatrial.dev/seatrial/cluster/api"
+	"seatrial.dev/seatrial/cluster/auth"
+	"seatrial.dev/seatrial/cluster/auth/bootstraptoken"
+	"seatrial.dev/seatrial/cluster/auth/certs"
+	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/cluster/view"
+)
+
+// JoinPath is where an agent that has a token asks for its certificate.
+const JoinPath = "/join"
+
+// Limits of joining.
+const (
+	joinBytesMax    = 64 << 10
+	joinAddresses   = 16
+	joinAtOnceMax   = 16
+	nodeNameMax     = 63 // a label's length: a node's name is the value of kubernetes.io/hostname
+	silenceMin      = 40 * time.Second
+	nodesGroup      = "system:nodes"
+	nodeUserPrefix  = "system:node:"
+	blockRequestPEM = "CERTIFICATE REQUEST"
+)
+
+// JoinRequest is what an agent sends, with its token as the bearer.
+type JoinRequest struct {
+	Node      string   `json:"node"`      // the name that it wants
+	CSR       string   `json:"csr"`       // a certificate request in PEM; of it only the key is used
+	Addresses []string `json:"addresses"` // by which the agent is reached
+}
+
+// JoinAnswer is what it gets.
+type JoinAnswer struct {
+	CA            string   `json:"ca"`          // PEM
+	Certificate   string   `json:"certificate"` // PEM; for client and server
+	GossipKey     string   `json:"gossipKey"`   // base64 of 32 bytes
+	Gossip        []string `json:"gossip"`      // HOST:PORT of members
+	ClusterDNS    string   `json:"clusterDNS"`
+	ClusterDomain string   `json:"clusterDomain"`
+	PodCIDR       string   `json:"podCIDR"`
+	ServiceCIDR   string   `json:"serviceCIDR"`
+}
+
+// joiner answers JoinPath.
+type joiner struct {
+	plane *Plane
+	keys  *keys
+	cfg   *Config
+	slots chan struct{}
+}
+
+func newJoiner(p *Plane, k *keys, cfg *Config) *joiner {
+	return &joiner{plane: p, keys: k, cfg: cfg, slots: make(chan struct{}, joinAtOnceMax)}
+}
+
+// refusal is an answer other than a certificate.
+type refusal struct {
+	code int
+	text string
+}
+
+func (r refusal) Error() string { return r.text }
+
+func refuse(code int, format string, args ...any) error {
+	return refusal{code, fmt.Sprintf(format, args...)}
+}
+
+// ServeHTTP gives a certificate to whoever shows a bootstrap token.
+func (j *joiner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	select {
+	case j.slots <- struct{}{}:
+		defer func() { <-j.slots }()
+	default:
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, fmt.Sprintf("more than %d agents join at once", joinAtOnceMax), http.StatusTooManyRequests)
+		return
+	}
+	answer, err := j.join(r)
+	var no refusal
+	switch {
+	case errors.As(err, &no):
+		http.Error(w, no.text, no.code)
+		return
+	case err != nil:
+		http.Error(w, "joining failed: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer) // the agent has gone
+}
+
+func (j *joiner) join(r *http.Request) (*JoinAnswer, error) {
+	if r.Method != http.MethodPost {
+		return nil, refuse(http.StatusMethodNotAllowed, "want POST")
+	}
+	// The token comes first: nobody else's body is looked at.
+	if err := j.mayJoin(r); err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, joinBytesMax+1))
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "read the request: %v", err)
+	}
+	if len(body) > joinBytesMax {
+		return nil, refuse(http.StatusRequestEntityTooLarge, "the request has more than %d bytes", joinBytesMax)
+	}
+	var q JoinRequest
+	if err := json.Unmarshal(body, &q); err != nil {
+		return nil, refuse(http.StatusBadRequest, "the request is not JSON: %v", err)
+	}
+	csr, err := q.check()
+	if err != nil {
+		return nil, refuse(http.StatusUnprocessableEntity, "%v", err)
+	}
+	if err := j.free(r.Context(), q.Node); err != nil {
+		return nil, err
+	}
+	u := auth.User{Name: nodeUserPrefix + q.Node, Groups: []string{nodesGroup}}
+	cert, err := j.keys.authority.Host(rand.Reader, csr.PublicKey, u, append([]string{q.Node}, q.Addresses...), certs.For(time.Now(), certSpan))
+	if err != nil {
+		return nil, err
+	}
+	pair := certs.Pair{Cert: cert}
+	return &JoinAnswer{
+		CA: string(j.keys.authority.CertPEM()), Certificate: string(pair.CertPEM()),
+		GossipKey: base64.StdEncoding.EncodeToString(j.keys.gossip), Gossip: []string{netip.AddrPortFrom(j.cfg.Advertise, j.cfg.GossipPort).String()},
+		ClusterDNS: j.cfg.DNSIP().String(), ClusterDomain: j.cfg.Domain, PodCIDR: j.cfg.PodCIDR, ServiceCIDR: j.cfg.Network.ServiceCIDR,
+	}, nil
+}
+
+// mayJoin asks whose token it is.
+func (j *joiner) mayJoin(r *http.Request) error {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return refuse(http.StatusUnauthorized, "want the header Authorization: Bearer TOKEN; seatrial token create makes one")
+	}
+	var ok bool
+	var err error
+	derr := j.plane.Do(r.Context(), func(now time.Time, a *api.API) {
+		_, ok, err = bootstraptoken.New(a.Store().Get).Authenticate(now, &auth.Credentials{Bearer: token})
+	})
+	switch {
+	case derr != nil:
+		return derr
+	case err != nil:
+		return refuse(http.StatusUnauthorized, "%v; seatrial token create makes a new one", err)
+	case !ok:
+		return refuse(http.StatusUnauthorized, "the token is not one of this cluster's; seatrial token list tells them")
+	}
+	return nil
+}
+
+// free says whether a name may be had: a token lets nobody take the place of a node that
+// lives.
+func (j *joiner) free(ctx context.Context, node string) error {
+	var lease *coordinationv1.Lease
+	var exists bool
+	err := j.plane.Do(ctx, func(_ time.Time, a *api.API) {
+		exists = a.Store().Get(kinds.Ref{Kind: kinds.Node, Key: kinds.Key{Name: node}}) != nil
+		lease, _ = a.Store().Get(kinds.Ref{Kind: kinds.Lease, Key: kinds.Key{Namespace: view.NodeLeaseNamespace, Name: node}}).(*coordinationv1.Lease)
+	})
+	if err != nil {
+		return err
+	}
+	if exists && lease != nil && lease.Spec.RenewTime != nil && time.Since(lease.Spec.RenewTime.Time) < silenceMin {
+		return refuse(http.StatusConflict, "node %q is there and was heard of %v ago; choose another --node-name, or wait until it has been silent for %v", node, time.Since(lease.Spec.RenewTime.Time).Round(time.Second), silenceMin)
+	}
+	return nil
+}
+
+// check reads the certificate request.
+func (q *JoinRequest) check() (*x509.CertificateRequest, error) {
+	if bad := validation.IsDNS1123Subdomain(q.Node); len(bad) > 0 {
+		return nil, fmt.Errorf("node %q: %s", q.Node, strings.Join(bad, "; "))
+	}
+	if len(q.Node) > nodeNameMax {
+		return nil, fmt.Errorf("node %q: want at most %d characters", q.Node, nodeNameMax)
+	}
+	if len(q.Addresses) == 0 || len(q.Addresses) > joinAddresses {
+		return nil, fmt.Errorf("addresses: %d of them; want 1 to %d", len(q.Addresses), joinAddresses)
+	}
+	for _, a := range q.Addresses {
+		ip, err := netip.ParseAddr(a)
+		if err != nil || ip.IsUnspecified() || ip.IsMulticast() {
+			return nil, fmt.Errorf("addresses: %q is not the address of a host", a)
+		}
+	}
+	block, _ := pem.Decode([]byte(q.CSR))
+	if block == nil || block.Type != blockRequestPEM {
+		return nil, fmt.Errorf("csr: want a PEM block %q", blockRequestPEM)
+	}
+	csr, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("csr: %w", err)
+	}
+	if err := csr.CheckSignature(); err != nil {
+		return nil, fmt.Errorf("csr: %w", err)
+	}
+	return csr, nil
+}
