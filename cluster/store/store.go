@@ -103,6 +103,34 @@ func (s *Store) Restore(rv uint64, objects []kinds.Object) error {
 	return nil
 }
 
+// Mirror repeats a write of another store in one that follows it and that nobody else
+// writes to. Objects keep the other's versions; the writes are numbered by this store's
+// own, without gaps, since some of the other's may be missing.
+func (s *Store) Mirror(e Event) Event {
+	t := &s.tables[e.Ref.Kind]
+	it := t.byKey[e.Ref.Key]
+	s.rv++
+	e.RV, e.Old = s.rv, nil
+	if it != nil {
+		e.Old = it.obj
+	}
+	switch {
+	case e.Type == Deleted && it != nil:
+		delete(t.byKey, e.Ref.Key)
+		t.ordered.Delete(it)
+	case e.Type == Deleted:
+	case it == nil:
+		e.Type = Added
+		it = &item{e.Ref.Key, e.Object, s.rv}
+		t.byKey[e.Ref.Key] = it
+		t.ordered.Set(it)
+	default:
+		e.Type = Modified
+		it.obj, it.rv = e.Object, s.rv
+	}
+	return s.append(e)
+}
+
 // RV is the resourceVersion of the latest write, 0 for an empty store.
 func (s *Store) RV() uint64 { return s.rv }
 

@@ -212,6 +212,41 @@ func (m *model) compare(t *rapid.T, s *Store) {
 	}
 }
 
+// A store that mirrors another one has its objects and, but for their numbers, its writes.
+func TestMirror(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, follower := New(WindowDefault), New(WindowDefault)
+		m := model{objs: map[kinds.Key]string{}, vers: map[kinds.Key]uint64{}}
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			verb := rapid.SampledFrom([]string{"create", "update", "delete"}).Draw(t, "verb")
+			key := kinds.Key{Namespace: "ns", Name: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "name")}
+			before := s.RV()
+			m.step(t, s, verb, key, fmt.Sprint(rapid.IntRange(0, 9).Draw(t, "value")), 0)
+			if s.RV() == before {
+				continue
+			}
+			e, err := s.At(s.RV())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := follower.Mirror(e)
+			if showEvent(got) != showEvent(e) {
+				t.Fatalf("mirrored as %s, was %s", showEvent(got), showEvent(e))
+			}
+		}
+		want, got := "", ""
+		for o := range s.List(kinds.ConfigMap, "") {
+			want += show(o) + "\n"
+		}
+		for o := range follower.List(kinds.ConfigMap, "") {
+			got += show(o) + "\n"
+		}
+		if want != got {
+			t.Fatalf("the follower has\n%s, not\n%s", got, want)
+		}
+	})
+}
+
 func BenchmarkUpdate(b *testing.B) {
 	s := New(WindowDefault)
 	pods := make([]*corev1.Pod, 100_000)
