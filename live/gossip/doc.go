@@ -30,6 +30,10 @@
 // get up to awarenessMax times longer. Half a second of lost packets or a
 // stalled process therefore does no harm; two seconds of silence to everybody do.
 //
+// News is passed on more often than by default (retransmitMult), since with few hosts
+// four copies may all go to the same ones; what is missed all the same comes with the
+// next full exchange, each pushPullInterval (10 s).
+//
 // # After a partition
 //
 // memberlist stops talking to the dead after deadGossip; two halves that have

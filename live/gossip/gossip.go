@@ -32,7 +32,8 @@ const (
 	suspicionMult    = 4
 	suspicionMaxMult = 3
 	awarenessMax     = 4
-	pushPullInterval = 15 * time.Second
+	retransmitMult   = 8
+	pushPullInterval = 10 * time.Second
 	deadGossip       = 30 * time.Second
 	deadReclaim      = time.Second // after which a dead member's name may come from another address
 	streamTimeout    = 3 * time.Second
@@ -192,7 +193,7 @@ func (m *Member) settings() *memberlist.Config {
 	c.GossipVerifyIncoming, c.GossipVerifyOutgoing = true, true
 	c.ProbeInterval, c.ProbeTimeout = probeInterval, probeTimeout
 	c.SuspicionMult, c.SuspicionMaxTimeoutMult = suspicionMult, suspicionMaxMult
-	c.AwarenessMaxMultiplier = awarenessMax
+	c.AwarenessMaxMultiplier, c.RetransmitMult = awarenessMax, retransmitMult
 	c.PushPullInterval, c.GossipToTheDeadTime = pushPullInterval, deadGossip
 	c.DeadNodeReclaimTime, c.TCPTimeout = deadReclaim, streamTimeout
 	d := delegate{m}

@@ -93,22 +93,38 @@ func bubble(t *testing.T, n int) (*wire, []*Member) {
 	for i := range n {
 		ip := fmt.Sprintf("10.0.0.%d", i+1)
 		m, err := start(context.Background(), Config{
-			Name: fmt.Sprintf("n%d", i), BindAddr: netip.MustParseAddr(ip), Key: testKey, Role: Agent, Join: []string{"10.0.0.1:7946"}, Report: func(err error) { t.Log(ip, err) },
+			Name: fmt.Sprintf("n%d", i), BindAddr: netip.MustParseAddr(ip), Key: testKey, Role: Agent, Join: []string{"10.0.0.1:7946"},
 		}, w.port(ip))
 		require.NoError(t, err)
 		all = append(all, m)
 	}
-	advance(10 * time.Second)
-	for _, m := range all {
-		require.Len(t, m.Members(), n)
+	begin := time.Now()
+	for !whole(all) {
+		if time.Since(begin) > time.Minute {
+			shut(all)
+			t.Fatal("they do not find each other")
+		}
+		advance(100 * time.Millisecond)
 	}
+	t.Logf("%d members knew each other after %v", n, time.Since(begin))
 	return w, all
 }
 
+func whole(all []*Member) bool {
+	for _, m := range all {
+		if len(m.Members()) < len(all) {
+			return false
+		}
+	}
+	return true
+}
+
+// shut closes all and lets what they still wait for time out.
 func shut(all []*Member) {
 	for _, m := range all {
 		m.Close()
 	}
+	advance(2 * streamTimeout)
 }
 
 // TestHalvesJoinAgain cuts for longer than the dead are talked to.
@@ -125,13 +141,9 @@ func TestHalvesJoinAgain(t *testing.T) {
 			}
 			w.set(nil)
 			begin := time.Now()
-			for whole := false; !whole; {
+			for !whole(all) {
 				require.Less(t, time.Since(begin), 30*time.Second, "still apart")
 				advance(100 * time.Millisecond)
-				whole = true
-				for _, m := range all {
-					whole = whole && len(m.Members()) == 6
-				}
 			}
 			t.Logf("cut %v: whole again after %v", cut, time.Since(begin))
 		})
