@@ -1,19 +1,11 @@
 package world
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-
-	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/kinds"
-	"seatrial.dev/seatrial/cluster/view"
 	"seatrial.dev/seatrial/netsim"
 	"seatrial.dev/seatrial/scenarios"
 	"seatrial.dev/seatrial/sim"
@@ -32,13 +24,9 @@ type user struct {
 // task is a step that needs several requests, one after the other.
 type task struct {
 	step scenarios.Step
-	todo []request
-	sent request
+	todo []scenarios.Ask
+	sent scenarios.Ask
 }
-
-// request makes one write from the state of the cluster at the time it is sent. An
-// empty one (Verb 0) means that nothing is to be done.
-type request func() (api.Request, error)
 
 // The messages of the user.
 const (
@@ -91,14 +79,16 @@ func (u *user) begin(n uint64, s scenarios.Step) {
 	if u.w.eng.Recording() {
 		u.w.eng.Describe(s.Action.String(), aim(s.Action), "")
 	}
-	todo, err := u.requests(n, s.Action)
-	if err != nil {
-		u.w.judge.Failed(u.w.eng.Now(), s, err)
-		return
-	}
-	if len(todo) > 0 {
+	if todo := scenarios.Asks(s.Action); len(todo) > 0 {
 		u.tasks[n] = &task{step: s, todo: todo}
 		u.next(n)
+		return
+	}
+	if a, apply := s.Action.(scenarios.Apply); apply && len(a.Objects) == 0 {
+		return
+	}
+	if err := u.harm(s.Action); err != nil {
+		u.w.judge.Failed(u.w.eng.Now(), s, err)
 	}
 }
 
@@ -134,70 +124,6 @@ func aim(a scenarios.Action) string {
 	return ""
 }
 
-// requests carries out what needs no API, and says what to ask of it.
-func (u *user) requests(n uint64, a scenarios.Action) ([]request, error) {
-	switch a := a.(type) {
-	case scenarios.Apply:
-		todo := make([]request, len(a.Objects))
-		for i, o := range a.Objects {
-			todo[i] = func() (api.Request, error) { return api.Apply(u.w.Store().Get(kinds.RefOf(o)), o) }
-		}
-		return todo, nil
-	case scenarios.Delete:
-		r := api.Delete(a.Ref, "")
-		r.Propagation, r.Grace = a.Propagation, a.Grace
-		return fixed(r), nil
-	case scenarios.Patch:
-		return fixed(api.Patch(a.Ref, a.Type, a.Body)), nil
-	case scenarios.Scale:
-		return fixed(api.Scale(a.Ref, a.Replicas)), nil
-	case scenarios.SetImage:
-		return []request{func() (api.Request, error) {
-			return api.SetImage(u.w.Store().Get(a.Ref), a.Ref, a.Container, a.Image)
-		}}, nil
-	case scenarios.Cordon:
-		return fixed(cordon(a.Node, !a.Undo)), nil
-	case scenarios.Drain:
-		return append(fixed(cordon(a.Node, true)), func() (api.Request, error) { return u.drain(n, a) }), nil
-	}
-	return nil, u.harm(a)
-}
-
-func fixed(r api.Request) []request {
-	return []request{func() (api.Request, error) { return r, nil }}
-}
-
-func cordon(node string, unschedulable bool) api.Request {
-	body, err := json.Marshal(map[string]any{"spec": map[string]any{"unschedulable": unschedulable}})
-	if err != nil {
-		panic(err) // a map of booleans
-	}
-	return api.Patch(ref(kinds.Node, node), types.StrategicMergePatchType, body)
-}
-
-// drain adds an eviction for each pod of the node; pods of DaemonSets stay.
-func (u *user) drain(n uint64, a scenarios.Drain) (api.Request, error) {
-	t := u.tasks[n]
-	for o := range u.w.Store().List(kinds.Pod, "") {
-		pod := o.(*corev1.Pod)
-		if pod.Spec.NodeName != a.Node || pod.Annotations[corev1.MirrorPodAnnotationKey] != "" {
-			continue
-		}
-		if c := metav1.GetControllerOfNoCopy(pod); c != nil && c.Kind == kinds.DaemonSet.String() {
-			if !a.IgnoreDaemonSets {
-				return api.Request{}, fmt.Errorf("cannot delete DaemonSet-managed Pods (use ignoreDaemonSets: true): %s", kinds.KeyOf(pod))
-			}
-			if !view.Finished(pod) {
-				continue
-			}
-		}
-		r := api.Evict(kinds.KeyOf(pod), pod.UID)
-		r.Grace = a.Grace
-		t.todo = append(t.todo, func() (api.Request, error) { return r, nil })
-	}
-	return api.Request{}, nil
-}
-
 // next sends the first request that a task still has to make.
 func (u *user) next(n uint64) {
 	t := u.tasks[n]
@@ -211,7 +137,8 @@ func (u *user) next(n uint64) {
 
 func (u *user) send(n uint64) {
 	t := u.tasks[n]
-	r, err := t.sent()
+	r, more, err := t.sent(u.w.Store())
+	t.todo = append(more, t.todo...)
 	switch {
 	case err != nil:
 		u.fail(n, err)
@@ -223,15 +150,15 @@ func (u *user) send(n uint64) {
 }
 
 func (u *user) reply(n uint64, c *call) {
-	err, evicting := c.err, c.req.Subresource == api.SubEviction
+	outcome, err := scenarios.Answered(c.req, c.err), c.err
 	u.w.eng.Describe("answered", "", answered(err))
 	u.w.server.done(c)
-	switch {
-	case err == nil, evicting && (apierrors.IsNotFound(err) || apierrors.IsConflict(err)):
+	switch outcome {
+	case scenarios.Done:
 		u.next(n)
-	case evicting && apierrors.IsTooManyRequests(err):
+	case scenarios.Wait:
 		u.w.eng.After(u.w.timing.EvictRetry, u.id, sim.Msg{Kind: msgTry, A: n})
-	case apierrors.IsConflict(err):
+	case scenarios.Again:
 		u.w.eng.After(conflictRetry, u.id, sim.Msg{Kind: msgTry, A: n})
 	default:
 		u.fail(n, err)
