@@ -19,6 +19,7 @@ type Limits struct {
 	RequestTimeout  time.Duration // of a request that is not a watch: 504 beyond
 	InFlightMax     int           // requests at a time, watches and logs apart: 429 beyond
 	WatchersMax     int64         // watches at a time: 429 beyond
+	StreamsMax      int64         // execs, attaches, port-forwards and proxies at a time: 429 beyond
 	WatchWindow     int           // writes of a kind that a watcher may be behind before it is closed
 	WatchTimeoutMin time.Duration // of a watch that asks for none; up to twice as long
 	BookmarkEvery   time.Duration // of real time, where a watch asks for bookmarks
@@ -41,6 +42,7 @@ func DefaultLimits() Limits {
 		RequestTimeout:  time.Minute,
 		InFlightMax:     600,
 		WatchersMax:     20_000,
+		StreamsMax:      4_000,
 		WatchWindow:     1 << 15,
 		WatchTimeoutMin: 30 * time.Minute,
 		BookmarkEvery:   time.Minute,
@@ -63,6 +65,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.RequestTimeout, d.RequestTimeout)
 	orDefault(&l.InFlightMax, d.InFlightMax)
 	orDefault(&l.WatchersMax, d.WatchersMax)
+	orDefault(&l.StreamsMax, d.StreamsMax)
 	orDefault(&l.WatchWindow, d.WatchWindow)
 	orDefault(&l.WatchTimeoutMin, d.WatchTimeoutMin)
 	orDefault(&l.BookmarkEvery, d.BookmarkEvery)

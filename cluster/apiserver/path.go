@@ -175,6 +175,9 @@ func (c *call) isLong() bool {
 	if c.res == nil {
 		return c.s.cfg.Paths[c.r.URL.Path] != nil
 	}
+	if sub := c.res.subs[c.sub]; sub != nil && sub.connect {
+		return true
+	}
 	return c.verb == "watch" || c.sub == "log" && c.query.Get("follow") == "true"
 }
 

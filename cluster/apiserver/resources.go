@@ -36,7 +36,7 @@ type subresource struct {
 	gvk     schema.GroupVersionKind // of its body
 	verbs   []string
 	create  *Virtual
-	unknown bool // no world has it yet: 501
+	connect bool // handed on to a node's agent: see Streams
 }
 
 // resources is what is served, found by path and in the order of discovery.
@@ -126,19 +126,19 @@ func subresourcesOf(r *resource, i *kinds.Info) map[string]*subresource {
 	case kinds.Namespace:
 		put("finalize", r.gvk, "update")
 	case kinds.Node:
-		put("proxy", core.WithKind("NodeProxyOptions"), proxyVerbs...).unknown = true
+		put("proxy", core.WithKind("NodeProxyOptions"), proxyVerbs...).connect = true
 	case kinds.Service:
-		put("proxy", core.WithKind("ServiceProxyOptions"), proxyVerbs...).unknown = true
+		put("proxy", core.WithKind("ServiceProxyOptions"), proxyVerbs...).connect = true
 	case kinds.Pod:
 		put("log", r.gvk, "get")
 		put("binding", core.WithKind("Binding"), "create")
 		put("eviction", policyv1.SchemeGroupVersion.WithKind("Eviction"), "create")
 		put("ephemeralcontainers", r.gvk, verbsStatus...)
 		put("resize", r.gvk, verbsStatus...)
-		put("exec", core.WithKind("PodExecOptions"), "create", "get").unknown = true
-		put("attach", core.WithKind("PodAttachOptions"), "create", "get").unknown = true
-		put("portforward", core.WithKind("PodPortForwardOptions"), "create", "get").unknown = true
-		put("proxy", core.WithKind("PodProxyOptions"), proxyVerbs...).unknown = true
+		put("exec", core.WithKind("PodExecOptions"), "create", "get").connect = true
+		put("attach", core.WithKind("PodAttachOptions"), "create", "get").connect = true
+		put("portforward", core.WithKind("PodPortForwardOptions"), "create", "get").connect = true
+		put("proxy", core.WithKind("PodProxyOptions"), proxyVerbs...).connect = true
 	}
 	return subs
 }

@@ -74,6 +74,7 @@ type Server struct {
 	hub       hub
 	inFlight  chan struct{}
 	watchers  atomic.Int64
+	streams   atomic.Int64
 	panics    atomic.Int64
 	docs      documents
 	closed    chan struct{}

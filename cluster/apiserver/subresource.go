@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,8 +21,8 @@ import (
 func (c *call) subresource() error {
 	sub := c.res.subs[c.sub]
 	switch {
-	case sub.unknown:
-		return notImplemented(c.sub)
+	case sub.connect:
+		return c.connect()
 	case sub.create != nil:
 		return c.createVirtual(sub.create)
 	}
@@ -195,17 +196,17 @@ func (c *call) logOptions() (*corev1.PodLogOptions, error) {
 	return opts, nil
 }
 
-// chooseContainer finds the container meant, and refuses one that has not begun.
-func chooseContainer(pod *corev1.Pod, opts *corev1.PodLogOptions) error {
+// containerOf is the container meant: the only one if none is named.
+func containerOf(pod *corev1.Pod, name string) (string, error) {
 	var names []string
 	for _, c := range pod.Spec.Containers {
 		names = append(names, c.Name)
 	}
-	if opts.Container == "" {
+	if name == "" {
 		if len(names) != 1 {
-			return apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: %v", pod.Name, names))
+			return "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: %v", pod.Name, names))
 		}
-		opts.Container = names[0]
+		return names[0], nil
 	}
 	for _, c := range pod.Spec.InitContainers {
 		names = append(names, c.Name)
@@ -213,13 +214,19 @@ func chooseContainer(pod *corev1.Pod, opts *corev1.PodLogOptions) error {
 	for _, c := range pod.Spec.EphemeralContainers {
 		names = append(names, c.Name)
 	}
-	known := false
-	for _, n := range names {
-		known = known || n == opts.Container
+	if !slices.Contains(names, name) {
+		return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", name, pod.Name))
 	}
-	if !known {
-		return apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", opts.Container, pod.Name))
+	return name, nil
+}
+
+// chooseContainer finds the container meant, and refuses one that has not begun.
+func chooseContainer(pod *corev1.Pod, opts *corev1.PodLogOptions) error {
+	name, err := containerOf(pod, opts.Container)
+	if err != nil {
+		return err
 	}
+	opts.Container = name
 	if pod.Spec.NodeName == "" {
 		return apierrors.NewBadRequest(fmt.Sprintf("pod %s does not have a host assigned", pod.Name))
 	}

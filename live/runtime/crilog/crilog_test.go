@@ -16,7 +16,8 @@ import (
 )
 
 // TestLog: open [size=N] [files=N], write STREAM (Go-quoted text, a line for each
-// write; N*"x" repeats), end, reopen, move, and show of all files.
+// write; N*"x" repeats), end, reopen, move, show of all files, and read [tail=N]
+// [since=MILLIS] [stream=S] [bytes=N] [timestamps].
 func TestLog(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		var log *Log
@@ -46,6 +47,8 @@ func TestLog(t *testing.T) {
 				require.NoError(t, os.Rename(file, file+".moved"))
 			case "reopen":
 				require.NoError(t, log.Reopen())
+			case "read":
+				return read(t, file, d)
 			case "show":
 			default:
 				d.Fatalf(t, "unknown command")
@@ -57,6 +60,30 @@ func TestLog(t *testing.T) {
 		})
 		require.NoError(t, log.Close())
 	})
+}
+
+func read(t *testing.T, file string, d *datadriven.TestData) string {
+	tail, since, size := -1, 0, 0
+	o := Options{Timestamps: d.HasArg("timestamps")}
+	d.MaybeScanArgs(t, "tail", &tail)
+	d.MaybeScanArgs(t, "since", &since)
+	d.MaybeScanArgs(t, "bytes", &size)
+	d.MaybeScanArgs(t, "stream", &o.Stream)
+	o.Tail, o.BytesMax = int64(tail), int64(size)
+	if since > 0 {
+		o.Since = time.Date(2026, 1, 2, 3, 4, 5, since*1e6, time.UTC)
+	}
+	var out strings.Builder
+	if err := Read(file, o, &out); err != nil {
+		return "error: " + strings.ReplaceAll(err.Error(), filepath.Dir(file), "DIR")
+	}
+	lines := strings.SplitAfter(out.String(), "\n")
+	for i, l := range lines {
+		if len(l) > 80 {
+			lines[i] = fmt.Sprintf("%s... %d bytes\n", l[:40], len(l))
+		}
+	}
+	return strings.Join(lines, "")
 }
 
 func unquoted(t *testing.T, line string) string {
@@ -122,6 +149,77 @@ func TestBytesComeBack(t *testing.T) {
 			}
 		}
 		require.True(t, bytes.Equal(want.Bytes(), got.Bytes()), "%d bytes became %d", want.Len(), got.Len())
+	})
+}
+
+// TestFollow: a reader that follows sees every line once and in order, whatever files
+// the log went through meanwhile.
+func TestFollow(t *testing.T) {
+	dir := t.TempDir()
+	runs := 0
+	rapid.Check(t, func(t *rapid.T) {
+		runs++
+		path := filepath.Join(dir, "follow-"+strconv.Itoa(runs))
+		files := rapid.IntRange(6, 12).Draw(t, "files")
+		write := func() {}
+		var want bytes.Buffer
+		if rapid.Bool().Draw(t, "begun") {
+			write = writer(t, path, files, &want)
+			write()
+		}
+		rounds := rapid.IntRange(0, 20).Draw(t, "rounds")
+		var got bytes.Buffer
+		err := Read(path, Options{Tail: -1, Wait: func() bool {
+			require.True(t, bytes.Equal(want.Bytes(), got.Bytes()), "%d bytes became %d", want.Len(), got.Len())
+			if want.Len() == 0 && rounds > 0 {
+				write = writer(t, path, files, &want)
+			}
+			if rounds--; rounds < 0 {
+				return false
+			}
+			write()
+			return true
+		}}, &got)
+		require.NoError(t, err)
+		require.Equal(t, want.String(), got.String())
+	})
+}
+
+// writer writes a few lines each time; the log has files of 100 bytes, so that not all
+// of those of one time are kept when there are more.
+func writer(t *rapid.T, path string, files int, want *bytes.Buffer) func() {
+	log, err := Open(path, 100, files)
+	require.NoError(t, err)
+	s := log.Stream("stdout", time.Now)
+	return func() {
+		for range rapid.IntRange(1, 4).Draw(t, "lines") {
+			line := strings.Repeat("x", rapid.IntRange(0, 60).Draw(t, "bytes")) + "\n"
+			want.WriteString(line)
+			_, _ = s.Write([]byte(line))
+		}
+	}
+}
+
+// TestTail: the tail of a log is what it ends in, over all its files.
+func TestTail(t *testing.T) {
+	dir := t.TempDir()
+	runs := 0
+	rapid.Check(t, func(t *rapid.T) {
+		runs++
+		path := filepath.Join(dir, strconv.Itoa(runs))
+		log, err := Open(path, 60_000, 1000)
+		require.NoError(t, err)
+		s := log.Stream("stdout", time.Now)
+		var lines []string
+		for range rapid.IntRange(0, 30).Draw(t, "lines") {
+			line := strings.Repeat("x", rapid.SampledFrom([]int{0, 1, 100, LineBytesMax, 40_000, 100_000}).Draw(t, "bytes")) + "\n"
+			lines = append(lines, line)
+			_, _ = s.Write([]byte(line))
+		}
+		n := rapid.IntRange(0, 32).Draw(t, "tail")
+		var got strings.Builder
+		require.NoError(t, Read(path, Options{Tail: int64(n)}, &got))
+		require.Equal(t, len(strings.Join(lines[max(0, len(lines)-n):], "")), len(got.String()))
 	})
 }
 
