@@ -167,6 +167,13 @@ func (k *keys) config() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{chain}, ClientAuth: tls.RequestClientCert}
 }
 
+// relayConfig is as whom the server asks agents, and whom it believes.
+func (k *keys) relayConfig() *tls.Config {
+	pool := x509.NewCertPool()
+	pool.AddCert(k.authority.Cert)
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, Certificates: []tls.Certificate{k.relay.TLS()}}
+}
+
 // writeLogin writes the administrator's kubeconfig.
 func (k *keys) writeLogin(file, url string) error {
 	text, err := certs.Kubeconfig(certs.Login{Cluster: "seatrial", Server: url, CA: k.authority.CertPEM(), User: "admin", Client: k.admin})

@@ -112,7 +112,11 @@ func (s *Server) openPlane(ctx context.Context) error {
 	if err := s.who.Configure(&cfg); err != nil {
 		return err
 	}
-	s.front = apiserver.New(s.plane, cfg)
+	relay, err := NewRelay(s.plane, s.keys.relayConfig())
+	if err != nil {
+		return err
+	}
+	s.front = apiserver.New(relay, cfg)
 	observe := func(e store.Event) {
 		s.who.Observe(e) // before clients hear of it
 		s.front.Observe(e)
