@@ -9,11 +9,19 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// imageCommand says what it needs, where the real world cannot be.
+// The verbs of the real world say what they need, where it cannot be.
 func imageCommand() *cobra.Command {
+	return linuxOnly("image", "The container images of this host (Linux only)")
+}
+
+func agentCommand() *cobra.Command {
+	return linuxOnly("agent", "Run this host's pods, as a node of a cluster (Linux only)")
+}
+
+func linuxOnly(use, short string) *cobra.Command {
 	return &cobra.Command{
-		Use:                "image",
-		Short:              "The container images of this host (Linux only)",
+		Use:                use,
+		Short:              short,
 		DisableFlagParsing: true,
 		RunE: func(*cobra.Command, []string) error {
 			return status{exitInput, errors.New("containers need Linux; this is " + runtime.GOOS)}
