@@ -20,6 +20,7 @@ type Agent struct {
 	out []Effect  // of the step under way
 
 	pods   map[types.UID]*pod // looked up only, never walked
+	adopts map[types.UID]Adopted
 	images images
 	node   nodeState
 	used   resources // asked for by the pods that hold resources
@@ -54,6 +55,7 @@ func New(nodeName string, cfg Config) *Agent {
 // before is known as such.
 func (a *Agent) reset() {
 	a.pods = map[types.UID]*pod{}
+	a.adopts = map[types.UID]Adopted{}
 	a.writes = map[uint64]*pod{}
 	a.images = images{}
 	a.node = nodeState{}
@@ -84,6 +86,10 @@ func (a *Agent) take(in Input) {
 	switch in := in.(type) {
 	case Booted:
 		a.booted(in)
+	case Adopted:
+		a.adopts[in.Pod] = in
+	case ImagesSeen:
+		a.imagesSeen(in)
 	case NodeSeen:
 		a.nodeSeen(in)
 	case PodSeen:
@@ -96,6 +102,8 @@ func (a *Agent) take(in Input) {
 		a.sandboxReady(in)
 	case SandboxGone:
 		a.sandboxGone(in)
+	case SandboxLost:
+		a.sandboxLost(in)
 	case ContainerStarted:
 		a.containerStarted(in)
 	case ContainerExited:

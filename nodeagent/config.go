@@ -28,6 +28,10 @@ type Config struct {
 	// the node's pod network is not ready. (1 s.)
 	NetworkRetry time.Duration
 
+	// MountRetry is the first wait before a sandbox is tried again that failed since
+	// a volume is not ready; it doubles up to SyncRetry. (500 ms; there up to 2 min.)
+	MountRetry time.Duration
+
 	// Resync is the period at which a pod is looked at without a cause; here, the
 	// wait before an image whose name is invalid is looked at again. (60 s.)
 	Resync time.Duration
@@ -68,6 +72,7 @@ func Defaults() Config {
 		Relist:           time.Second,
 		SyncRetry:        10 * time.Second,
 		NetworkRetry:     time.Second,
+		MountRetry:       500 * time.Millisecond,
 		Resync:           time.Minute,
 		GraceMinSeconds:  2,
 		WriteRetry:       5 * time.Second,
@@ -82,7 +87,7 @@ func Defaults() Config {
 // validate panics on a Config that would make the agent spin or stall: it comes
 // from a program, not from a user.
 func (c Config) validate() {
-	for _, d := range []time.Duration{c.CrashBackoff, c.ImageBackoff, c.Relist, c.SyncRetry, c.NetworkRetry, c.Resync, c.WriteRetry, c.StatusResync, c.NodeStatusUpdate, c.RegisterRetry} {
+	for _, d := range []time.Duration{c.CrashBackoff, c.ImageBackoff, c.Relist, c.SyncRetry, c.NetworkRetry, c.MountRetry, c.Resync, c.WriteRetry, c.StatusResync, c.NodeStatusUpdate, c.RegisterRetry} {
 		if d <= 0 {
 			panic(fmt.Sprintf("nodeagent: a duration of %+v is not above zero", c))
 		}

@@ -252,16 +252,10 @@ func (a *Agent) containerExited(in ContainerExited) {
 	if c == nil || !c.live() {
 		return
 	}
-	t := &corev1.ContainerStateTerminated{ExitCode: in.ExitCode, Signal: in.Signal, Reason: in.Reason,
-		Message: in.Message, FinishedAt: a.stamp(), ContainerID: c.runtimeID}
+	t := terminated(&in, c.runtimeID)
+	t.FinishedAt = a.stamp()
 	if c.running != nil {
 		t.StartedAt = c.running.StartedAt
-	}
-	if t.Reason == "" {
-		t.Reason = "Completed"
-		if t.ExitCode != 0 {
-			t.Reason = "Error"
-		}
 	}
 	if p.starting == c {
 		p.starting = nil
@@ -272,6 +266,19 @@ func (a *Agent) containerExited(in ContainerExited) {
 	}
 	c.hookError = ""
 	a.sync(p)
+}
+
+// terminated is an exit as a status tells it, but for its times.
+func terminated(in *ContainerExited, runtimeID string) *corev1.ContainerStateTerminated {
+	t := &corev1.ContainerStateTerminated{ExitCode: in.ExitCode, Signal: in.Signal, Reason: in.Reason,
+		Message: in.Message, ContainerID: runtimeID}
+	if t.Reason == "" {
+		t.Reason = "Completed"
+		if t.ExitCode != 0 {
+			t.Reason = "Error"
+		}
+	}
+	return t
 }
 
 // exited records the end of a run.

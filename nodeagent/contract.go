@@ -24,8 +24,21 @@ type Input interface{ input() }
 type (
 	// Booted starts the agent, after the host came up or the agent was restarted.
 	// Node is the node as the agent should register it: name, labels, taints,
-	// capacity. Nothing runs on the host.
+	// capacity. Nothing runs on the host but what Adopted says.
 	Booted struct{ Node *corev1.Node }
+
+	// Adopted is a pod whose sandbox an earlier process of the agent has made and
+	// which is still there. It is given after Booted and before the pod's first
+	// PodSeen; the exits of runs that it gives as running come after that PodSeen.
+	Adopted struct {
+		Pod        types.UID
+		IP         string
+		Containers []AdoptedContainer // the last run of each that has been started
+	}
+
+	// ImagesSeen is all images that the host has now, where others than the agent
+	// add or remove some. A pull need not be told so.
+	ImagesSeen struct{ Images []corev1.ContainerImage }
 
 	// NodeSeen is the agent's own Node object as the API has it now.
 	NodeSeen struct{ Node *corev1.Node }
@@ -57,6 +70,10 @@ type (
 
 	// SandboxGone answers StopSandbox.
 	SandboxGone struct{ Pod types.UID }
+
+	// SandboxLost says that a sandbox ended unasked; the exits of its containers have
+	// been told before. There is nothing to stop.
+	SandboxLost struct{ Pod types.UID }
 
 	// ContainerStarted answers StartContainer.
 	ContainerStarted struct {
@@ -101,6 +118,16 @@ type (
 	// Woken answers WakeAt: the time has come.
 	Woken struct{}
 )
+
+// AdoptedContainer is one run of a container that is still there, or has ended while
+// nobody looked.
+type AdoptedContainer struct {
+	ID         ContainerID
+	RuntimeID  string
+	StartedAt  time.Time
+	Exit       *ContainerExited // nil while it runs
+	FinishedAt time.Time
+}
 
 // ProbeKind says which probe of a container is meant.
 type ProbeKind uint8
@@ -189,6 +216,9 @@ type (
 )
 
 func (Booted) input()           {}
+func (Adopted) input()          {}
+func (ImagesSeen) input()       {}
+func (SandboxLost) input()      {}
 func (NodeSeen) input()         {}
 func (PodSeen) input()          {}
 func (PodGone) input()          {}

@@ -39,7 +39,8 @@
 // in the store are: nobody changes them. ContainerStarted.Err may begin with
 // "CreateContainerError: " or "CreateContainerConfigError: " where no container
 // was created; any other text is a container that was created and did not start.
-// SandboxReady.Err that begins with "network is not ready" is tried again soon.
+// SandboxReady.Err that begins with "network is not ready" is tried again soon, and so
+// is one that begins with "volumes are not ready: ", the event of which is FailedMount.
 // Node.Status.Images of Booted are the images that the host already has.
 //
 // Times in statuses are cut to the second, as the API stores them; waits are

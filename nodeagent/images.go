@@ -229,6 +229,20 @@ func (a *Agent) imageFailed(p *pod, c *container, event, reason, message string)
 	p.dirty = true
 }
 
+// imagesSeen takes over what the host has now, for pods to come: a container that
+// waits for its image looks at its own time.
+func (a *Agent) imagesSeen(in ImagesSeen) {
+	if a.node.template == nil {
+		return
+	}
+	a.knownImages(in.Images)
+	n := &a.node
+	n.images = slices.Clone(in.Images)
+	slices.SortStableFunc(n.images, largerImage)
+	n.dirty = true
+	a.syncNode()
+}
+
 // knownImages takes over the images that the node's template says are there.
 func (a *Agent) knownImages(list []corev1.ContainerImage) {
 	a.images.present = make(map[string]int64, len(list))

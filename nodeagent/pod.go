@@ -43,6 +43,7 @@ type pod struct {
 
 	sandbox   sandboxState
 	sandboxAt time.Time // not before
+	mount     backoff   // of its volumes
 	ips       []corev1.PodIP
 	startTime *metav1.Time
 
@@ -102,15 +103,23 @@ func (a *Agent) podNew(api *corev1.Pod) {
 	p.timer.seq, p.timer.pod = a.lastSeq, p
 	p.stored = &api.Status
 	a.pods[p.uid] = p
+	found, adopted := a.adopts[p.uid]
+	delete(a.adopts, p.uid)
 	if terminal(api.Status.Phase) {
 		p.stage = stageEnd
+		if adopted {
+			p.sandbox = sandboxUp
+		}
 		a.sync(p)
 		return
 	}
 	a.addContainers(p)
+	if adopted {
+		a.adopt(p, found)
+	}
 	if api.DeletionTimestamp == nil {
 		p.requests = podRequests(api)
-		if reason, message := a.refuses(p); reason != "" {
+		if reason, message := a.refuses(p); reason != "" && !adopted {
 			a.refuse(p, reason, message)
 			return
 		}

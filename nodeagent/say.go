@@ -23,6 +23,7 @@ const (
 	reasonDeadline          = "DeadlineExceeded"
 
 	networkNotReady = "network is not ready"
+	volumesNotReady = "volumes are not ready: "
 	messageDeadline = "Pod was active on the node longer than the specified deadline"
 	messageMissing  = "The container could not be located when the pod was terminated"
 )

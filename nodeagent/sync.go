@@ -184,12 +184,7 @@ func (a *Agent) sandboxReady(in SandboxReady) {
 	}
 	if in.Err != "" {
 		p.sandbox, p.sandboxAt = sandboxNone, a.now.Add(a.cfg.SyncRetry)
-		if strings.HasPrefix(in.Err, networkNotReady) {
-			p.sandboxAt = a.now.Add(a.cfg.NetworkRetry)
-			a.sayWarning(p, nil, "NetworkNotReady", in.Err)
-		} else {
-			a.sayWarning(p, nil, "FailedCreatePodSandBox", "Failed to create pod sandbox: "+in.Err)
-		}
+		a.sandboxFailed(p, in.Err)
 		p.dirty = true
 		a.sync(p)
 		return
@@ -203,6 +198,22 @@ func (a *Agent) sandboxReady(in SandboxReady) {
 	}
 	p.dirty = true
 	a.sync(p)
+}
+
+// sandboxFailed says why there is no sandbox, and when it is tried again.
+func (a *Agent) sandboxFailed(p *pod, why string) {
+	message, volumes := strings.CutPrefix(why, volumesNotReady)
+	switch {
+	case volumes:
+		p.mount.next(a.now, a.now, a.cfg.MountRetry, a.cfg.SyncRetry)
+		p.sandboxAt = a.now.Add(p.mount.delay)
+		a.sayWarning(p, nil, "FailedMount", message)
+	case strings.HasPrefix(why, networkNotReady):
+		p.sandboxAt = a.now.Add(a.cfg.NetworkRetry)
+		a.sayWarning(p, nil, "NetworkNotReady", why)
+	default:
+		a.sayWarning(p, nil, "FailedCreatePodSandBox", "Failed to create pod sandbox: "+why)
+	}
 }
 
 func (a *Agent) sandboxGone(in SandboxGone) {

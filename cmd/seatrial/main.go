@@ -55,7 +55,8 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), testCommand(), whyCommand(), benchCommand(), serveCommand(), clockCommand(), serverCommand(), tokenCommand(), imageCommand(), kubectlCommand(), versionCommand())
+	root.AddCommand(runCommand(), testCommand(), whyCommand(), benchCommand(), serveCommand(), clockCommand(),
+		serverCommand(), agentCommand(), tokenCommand(), imageCommand(), kubectlCommand(), versionCommand())
 	os.Exit(exitCode(root.ExecuteContext(ctx)))
 }
 

@@ -19,6 +19,10 @@ func serverCommand() *cobra.Command {
 	return linuxOnly("server", "Run the control plane of a real cluster (Linux only)")
 }
 
+func agentCommand() *cobra.Command {
+	return linuxOnly("agent", "Run this host's pods, as a node of a cluster (Linux only)")
+}
+
 func tokenCommand() *cobra.Command {
 	return linuxOnly("token", "The tokens with which hosts join a real cluster (Linux only)")
 }

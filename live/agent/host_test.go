@@ -1,0 +1,352 @@
+package agent_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"seatrial.dev/seatrial/cluster/api"
+	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/live/agent"
+	"seatrial.dev/seatrial/live/image"
+	"seatrial.dev/seatrial/live/runtime"
+	"seatrial.dev/seatrial/live/runtime/cgroup"
+)
+
+const (
+	eventMax = 30 * time.Second // how long a test waits for what must come
+	hostIP   = "192.168.77.1"
+	inside   = "SEATRIAL_TEST_HOST" // says that this process has namespaces of its own
+	busybox  = "seatrial.test/busybox:1"
+)
+
+// missing says what the tests that run pods need and this machine has not.
+func missing() (out []string) {
+	if os.Geteuid() != 0 {
+		out = append(out, "root")
+	}
+	for _, program := range []string{"busybox", "gcc", "go", "ip", "iptables"} {
+		if _, err := exec.LookPath(program); err != nil {
+			out = append(out, "the program "+program)
+		}
+	}
+	if roots, err := cgroup.Hierarchies(); err != nil || len(roots) == 0 {
+		out = append(out, "control groups")
+	}
+	return out
+}
+
+// TestMain runs the tests once more in a network and mounts of their own: a host.
+func TestMain(m *testing.M) {
+	if os.Getenv(inside) != "" {
+		code := m.Run()
+		if built != "" {
+			os.RemoveAll(built)
+		}
+		os.Exit(code)
+	}
+	if len(missing()) > 0 {
+		os.Exit(m.Run()) // where needHost says so
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(cmd.ProcessState.ExitCode())
+}
+
+func needHost(t testing.TB) {
+	t.Helper()
+	if list := missing(); len(list) > 0 {
+		t.Skipf("NOT RUN, an agent needs: %s (apt-get install busybox-static gcc iproute2 iptables)", strings.Join(list, ", "))
+	}
+	require.NoError(t, prepared())
+}
+
+// prepared makes the network of this process a host's.
+var prepared = sync.OnceValue(func() error {
+	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
+		return err
+	}
+	for _, line := range []string{
+		"link set lo up", "link add up0 type veth peer name up1", "link set up0 up", "link set up1 up",
+		"addr add " + hostIP + "/24 dev up0", "route add default via 192.168.77.254 dev up0",
+	} {
+		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+			return fmt.Errorf("ip %s: %w: %s", line, err, out)
+		}
+	}
+	return nil
+})
+
+var built string
+
+// program builds seatrial-runtime once for all tests.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "seatrial-agent-")
+	if err != nil {
+		return "", err
+	}
+	built = dir
+	path := filepath.Join(dir, "seatrial-runtime")
+	out, err := exec.Command("go", "build", "-o", path, "seatrial.dev/seatrial/cmd/seatrial-runtime").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
+var hosts atomic.Int64
+
+// host is a server and one agent, in this process.
+type host struct {
+	*server
+	cfg   agent.Config
+	store *image.Store
+	agent *agent.Agent
+	end   context.CancelFunc
+	ended chan error
+}
+
+func newHost(t testing.TB, edit ...func(*agent.Config)) *host {
+	needHost(t)
+	path, err := program()
+	require.NoError(t, err)
+	h := &host{server: newServer(t, hostIP+":0")}
+	dir := t.TempDir()
+	h.cfg = agent.Config{
+		Server: h.url, Token: joinToken, CAHash: h.hash, NodeName: "n1", NodeIP: netip.MustParseAddr(hostIP),
+		DataDir: filepath.Join(dir, "agent"), ImageDir: filepath.Join(dir, "images"), RuntimeBinary: path, NetnsDir: filepath.Join(dir, "netns"),
+		CgroupRoot: fmt.Sprintf("/seatrial-test-agent-%d-%d", os.Getpid(), hosts.Add(1)),
+		Log:        func(line string) { t.Log("agent:", line) },
+	}
+	for _, e := range edit {
+		e(&h.cfg)
+	}
+	h.store, err = image.Open(h.cfg.ImageDir, image.Config{})
+	require.NoError(t, err)
+	img, err := image.Build(image.Spec{Name: busybox, From: newRootfs(t), Cmd: []string{"sh"}, Env: []string{"PATH=/bin", "OF_IMAGE=1"}})
+	require.NoError(t, err)
+	_, err = h.store.Add(h.ctx, busybox, img)
+	require.NoError(t, err)
+	t.Cleanup(h.sweep)
+	h.start()
+	h.until("the node is registered", func() bool { return h.node() != nil })
+	n := h.node().DeepCopy()
+	n.Spec.PodCIDR, n.Spec.PodCIDRs = "10.244.1.0/24", []string{"10.244.1.0/24"}
+	h.do(api.Update(n))
+	return h
+}
+
+func (h *host) node() *corev1.Node {
+	n, _ := h.get(kinds.Ref{Kind: kinds.Node, Key: kinds.Key{Name: "n1"}}).(*corev1.Node)
+	return n
+}
+
+func (h *host) start() {
+	ctx, cancel := context.WithCancel(h.ctx)
+	var err error
+	h.agent, err = agent.New(ctx, h.cfg)
+	require.NoError(h.t, err)
+	h.end, h.ended = cancel, make(chan error, 1)
+	go func(a *agent.Agent, ended chan error) {
+		err := a.Run(ctx)
+		a.Close()
+		ended <- err
+	}(h.agent, h.ended)
+}
+
+// stop ends the agent; its pods run on.
+func (h *host) stop() {
+	if h.end == nil {
+		return
+	}
+	h.end()
+	h.end = nil
+	select {
+	case err := <-h.ended:
+		require.NoError(h.t, err)
+	case <-time.After(eventMax):
+		h.t.Fatal("the agent does not end")
+	}
+}
+
+// sweep takes all pods away, by an agent that finds none of them in the API, and sees
+// that nothing is left.
+func (h *host) sweep() {
+	h.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), eventMax)
+	defer cancel()
+	c, err := runtime.Open(runtime.Config{StateDir: filepath.Join(h.cfg.DataDir, "runtime"), Binary: h.cfg.RuntimeBinary, CgroupRoot: h.cfg.CgroupRoot})
+	require.NoError(h.t, err)
+	require.NoError(h.t, c.Purge(ctx))
+	c.Close()
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	require.NoError(h.t, err)
+	var at []string
+	for line := range strings.Lines(string(mounts)) {
+		if m := strings.Fields(line)[4]; strings.HasPrefix(m, filepath.Dir(h.cfg.DataDir)+"/") {
+			at = append(at, m)
+		}
+	}
+	for _, m := range slices.Backward(at) {
+		require.NoError(h.t, unix.Unmount(m, unix.MNT_DETACH))
+	}
+	_ = exec.Command("ip", "link", "del", "seatrial0").Run() // the next test's is another
+}
+
+// run creates a pod of this YAML on the node.
+func (h *host) run(text string) string {
+	h.t.Helper()
+	p := &corev1.Pod{}
+	require.NoError(h.t, yaml.UnmarshalStrict([]byte(text), p))
+	p.Namespace, p.Spec.NodeName = "default", "n1"
+	for i := range p.Spec.Containers {
+		if p.Spec.Containers[i].Image == "" {
+			p.Spec.Containers[i].Image = busybox
+		}
+	}
+	for i := range p.Spec.InitContainers {
+		if p.Spec.InitContainers[i].Image == "" {
+			p.Spec.InitContainers[i].Image = busybox
+		}
+	}
+	if p.Spec.TerminationGracePeriodSeconds == nil {
+		grace := int64(1)
+		p.Spec.TerminationGracePeriodSeconds = &grace
+	}
+	h.create(p)
+	return p.Name
+}
+
+// untilPhase waits for a pod's phase.
+func (h *host) untilPhase(name string, phase corev1.PodPhase) *corev1.Pod {
+	h.t.Helper()
+	defer func() {
+		if h.t.Failed() {
+			h.explain(name)
+		}
+	}()
+	h.until(fmt.Sprintf("pod %s is %s", name, phase), func() bool {
+		p := h.pod(name)
+		return p != nil && p.Status.Phase == phase
+	})
+	return h.pod(name)
+}
+
+// explain logs all that is known of a pod.
+func (h *host) explain(name string) {
+	if p := h.pod(name); p != nil {
+		text, _ := yaml.Marshal(p.Status)
+		h.t.Log(string(text))
+	}
+	h.t.Log(strings.Join(h.events(name), "\n"))
+}
+
+// untilEvent waits for an event that begins with a text.
+func (h *host) untilEvent(name, text string) string {
+	h.t.Helper()
+	found := ""
+	defer func() {
+		if found == "" {
+			h.explain(name)
+		}
+	}()
+	h.until(fmt.Sprintf("event of %s: %s", name, text), func() bool {
+		for _, e := range h.events(name) {
+			if strings.HasPrefix(e, text) {
+				found = e
+			}
+		}
+		return found != ""
+	})
+	return found
+}
+
+// delete deletes a pod and waits until it is gone.
+func (h *host) delete(name string) {
+	h.t.Helper()
+	h.do(api.Delete(kinds.Ref{Kind: kinds.Pod, Key: kinds.Key{Namespace: "default", Name: name}}, ""))
+	h.until("pod "+name+" is gone", func() bool { return h.pod(name) == nil })
+}
+
+// log is what a container has written, without times.
+func (h *host) log(pod, container string, run int) string {
+	h.t.Helper()
+	list, err := filepath.Glob(filepath.Join(h.cfg.DataDir, "logs", "default_"+pod+"_*", container, fmt.Sprintf("%d.log", run)))
+	require.NoError(h.t, err)
+	require.Len(h.t, list, 1)
+	raw, err := os.ReadFile(list[0])
+	require.NoError(h.t, err)
+	var b strings.Builder
+	for line := range strings.Lines(string(raw)) {
+		if parts := strings.SplitN(line, " ", 4); len(parts) == 4 {
+			b.WriteString(parts[3])
+		}
+	}
+	return b.String()
+}
+
+// untilLog waits for a line in a log. Logs are written without the API's knowledge, so
+// this asks again and again.
+func (h *host) untilLog(pod, container string, run int, line string) {
+	h.t.Helper()
+	require.Eventually(h.t, func() bool { return strings.Contains(h.log(pod, container, run), line) }, eventMax, 5*time.Millisecond, "%s", line)
+}
+
+// exec runs a script in a container.
+func (h *host) exec(pod, container, script string) string {
+	h.t.Helper()
+	_, id, ok := h.agent.Find("default", pod, container)
+	require.True(h.t, ok)
+	var out bytes.Buffer
+	code, err := h.agent.Runtime().Exec(h.ctx, runtime.ExecSpec{ID: id, Args: []string{"sh", "-c", "exec 2>&1; " + script}}, runtime.Streams{Stdout: &out})
+	require.NoError(h.t, err)
+	require.Zero(h.t, code, out.String())
+	return out.String()
+}
+
+// newRootfs makes a root file system of busybox.
+func newRootfs(t testing.TB) string {
+	dir := filepath.Join(t.TempDir(), "rootfs")
+	for _, d := range []string{"bin", "tmp", "etc", "home", "www"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
+	}
+	found, err := exec.LookPath("busybox")
+	require.NoError(t, err)
+	data, err := os.ReadFile(found)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "bin/busybox"), data, 0o755))
+	list, err := exec.Command(found, "--list").Output()
+	require.NoError(t, err)
+	for _, name := range strings.Fields(string(list)) {
+		if name != "busybox" {
+			require.NoError(t, os.Symlink("busybox", filepath.Join(dir, "bin", name)))
+		}
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "www/index.html"), []byte("hello\n"), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "etc/passwd"), []byte("root:x:0:0::/:/bin/sh\nweb:x:1000:1001::/home:/bin/sh\n"), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "etc/group"), []byte("web:x:1001:\nstaff:x:1002:web\n"), 0o644))
+	return dir
+}
