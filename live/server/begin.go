@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -22,7 +23,7 @@ func (p *Plane) begin(ctx context.Context, at netip.AddrPort, cfg *Config) error
 	for _, name := range []string{metav1.NamespaceDefault, view.NodeLeaseNamespace, metav1.NamespacePublic, metav1.NamespaceSystem} {
 		list = append(list, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	}
-	list = append(list, apiService(cfg.ServiceIP()), apiEndpoints(at), apiSlice(at), dnsService(cfg.DNSIP()))
+	list = append(list, apiService(cfg.ServiceIP()), apiEndpoints(at), apiSlice(at), dnsService(cfg.DNSIP()), proxiers())
 	var err error
 	derr := p.Do(ctx, func(now time.Time, a *api.API) {
 		for _, o := range list {
@@ -95,6 +96,15 @@ func apiSlice(at netip.AddrPort) *discoveryv1.EndpointSlice {
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{at.Addr().String()}, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}},
 		Ports:       []discoveryv1.EndpointPort{{Name: &name, Port: &port, Protocol: &tcp}},
+	}
+}
+
+// proxiers lets agents see what a service proxy must: each has one in it.
+func proxiers() *rbacv1.ClusterRoleBinding {
+	return &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "seatrial.dev:node-proxiers"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:node-proxier"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: nodesGroup}},
 	}
 }
 
