@@ -184,6 +184,8 @@ func (a *Agent) begin(ctx context.Context) {
 	a.tasks.Go(func() { a.recorder.Run(ctx) })
 	a.tasks.Go(func() { a.beat(ctx) })
 	a.tasks.Go(func() { a.serveProxy(ctx) })
+	a.tasks.Go(func() { a.serveStreams(ctx) })
+	a.tasks.Go(func() { a.serveGossip(ctx) })
 	a.tasks.Go(func() { a.refreshVolumes(ctx) })
 	a.tasks.Go(func() {
 		for {
