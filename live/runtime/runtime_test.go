@@ -556,3 +556,20 @@ func TestConcurrentPods(t *testing.T) {
 		}
 	}
 }
+
+// Pods of one class that start at once, each with what the class has by then.
+func TestClassAtOnce(t *testing.T) {
+	h := newHost(t)
+	const pods = 16
+	errs := make(chan error)
+	for i := range pods {
+		go func() {
+			_, err := h.client.MakeSandbox(h.ctx(), runtime.SandboxSpec{Pod: fmt.Sprintf("class-%d", i), QoS: "burstable",
+				QoSResources: runtime.Resources{CPUShares: uint64(100 + i)}})
+			errs <- err
+		}()
+	}
+	for range pods {
+		require.NoError(t, <-errs)
+	}
+}

@@ -90,7 +90,7 @@ func (s *shim) setUp() (err error) {
 	}
 	spec := &s.pod.Spec
 	if spec.QoS != "" && spec.QoSResources != (runtime.Resources{}) {
-		if err := setGroup(filepath.Dir(s.cgroupPath()), spec.QoSResources); err != nil {
+		if err := s.setQoS(); err != nil {
 			return err
 		}
 	}
@@ -107,6 +107,20 @@ func (s *shim) setUp() (err error) {
 	}
 	go s.guardPause()
 	return setSysctls(spec, s.pause.Process.Pid)
+}
+
+// setQoS sets what the pods of a class have together. Pods that start at once have shims
+// of their own, and what one writes the other would read back: they take turns.
+func (s *shim) setQoS() error {
+	turn, err := os.Open(filepath.Dir(s.dir))
+	if err != nil {
+		return err
+	}
+	defer turn.Close()
+	if err := unix.Flock(int(turn.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("lock %s: %w", turn.Name(), err)
+	}
+	return setGroup(filepath.Dir(s.cgroupPath()), s.pod.Spec.QoSResources)
 }
 
 // setGroup makes a group, if there is none, and sets its limits.
