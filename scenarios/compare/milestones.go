@@ -215,7 +215,7 @@ func (m *Milestones) startFaults(now time.Duration) {
 	for _, f := range m.faults {
 		if f.before == nil && f.at <= now {
 			f.before = map[kinds.Ref]bool{}
-			for ref := range m.lacks { //det:ok the order of filling a map does not show
+			for ref := range m.lacks {
 				f.before[ref] = true
 			}
 		}
@@ -224,7 +224,7 @@ func (m *Milestones) startFaults(now time.Duration) {
 
 // short is how many workloads are short since a fault.
 func (m *Milestones) short(f *fault) (n int) {
-	for ref := range m.lacks { //det:ok only their number is taken
+	for ref := range m.lacks {
 		if !f.before[ref] {
 			n++
 		}
