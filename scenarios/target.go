@@ -1,10 +1,14 @@
 package scenarios
 
 import (
+	"errors"
 	"time"
 
 	"seatrial.dev/seatrial/cluster/store"
 )
+
+// ErrStopped is the error of a run that was told to stop.
+var ErrStopped = errors.New("stopped before its end")
 
 // Target is a world that can run a scenario: the simulated one or a lab of real
 // hosts. It is made for one scenario and one run.

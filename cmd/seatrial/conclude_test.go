@@ -40,7 +40,7 @@ func TestConclude(t *testing.T) {
 				until = time.Minute
 			}
 			var out strings.Builder
-			require.Equal(t, c.code, exitCode(conclude(&out, &c.v, until)))
+			require.Equal(t, c.code, exitCode(conclude(&out, &c.v, replay(&c.v, until))))
 			for _, w := range c.words {
 				require.Contains(t, out.String(), w)
 			}

@@ -69,6 +69,12 @@ func (p *progress) clear() {
 	}
 }
 
+// problem tells of what went wrong without being the run's failure.
+func (p *progress) problem(err error) {
+	p.clear()
+	fmt.Fprintln(p.w, "seatrial:", err)
+}
+
 func (p *progress) finish() { p.clear() }
 
 // timeline prints what matters of a run as it happens: the scenario's steps, nodes

@@ -3,11 +3,18 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"seatrial.dev/seatrial/cluster/store"
+	"seatrial.dev/seatrial/live/play"
+	"seatrial.dev/seatrial/scenarios"
 )
+
+var errNotLinux = errors.New("containers need Linux; this is " + runtime.GOOS)
 
 // The verbs of the real world say what they need, where it cannot be.
 
@@ -23,6 +30,17 @@ func agentCommand() *cobra.Command {
 	return linuxOnly("agent", "Run this host's pods, as a node of a cluster (Linux only)")
 }
 
+func labCommand() *cobra.Command {
+	return linuxOnly("lab", "Several hosts on this machine, with a real cluster on them (Linux only)")
+}
+
+// checkForLab refuses all.
+func checkForLab(*scenarios.Scenario) error { return errNotLinux }
+
+func playInLab(_ context.Context, scn *scenarios.Scenario, opts play.Options, _ []string) (scenarios.Verdict, *store.Store) {
+	return scenarios.Verdict{Scenario: scn, Seed: opts.Seed, Err: errNotLinux}, nil
+}
+
 func tokenCommand() *cobra.Command {
 	return linuxOnly("token", "The tokens with which hosts join a real cluster (Linux only)")
 }
@@ -33,7 +51,7 @@ func linuxOnly(use, short string) *cobra.Command {
 		Short:              short,
 		DisableFlagParsing: true,
 		RunE: func(*cobra.Command, []string) error {
-			return status{exitInput, errors.New("containers need Linux; this is " + runtime.GOOS)}
+			return status{exitInput, errNotLinux}
 		},
 	}
 }

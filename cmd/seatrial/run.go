@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,16 +10,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"seatrial.dev/seatrial/cluster/store"
+	"seatrial.dev/seatrial/internal/trace"
 	"seatrial.dev/seatrial/live/extender"
+	labplay "seatrial.dev/seatrial/live/play"
 	"seatrial.dev/seatrial/scenarios"
 	"seatrial.dev/seatrial/scenarios/report"
 	"seatrial.dev/seatrial/sched"
 	"seatrial.dev/seatrial/sim/play"
-	"seatrial.dev/seatrial/sim/world"
 )
 
 type runFlags struct {
 	world    string
+	images   []string
 	seed     uint64
 	until    time.Duration
 	out      string
@@ -31,27 +35,51 @@ func runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run SCENARIO",
 		Short: "Run one scenario and judge it",
-		Long: `Runs a scenario in the simulated world and prints what its time line did, each check
-that failed, and the verdict.
+		Long: `Runs a scenario and prints what its time line did, each check that failed, and the
+verdict: in the simulated world, or with --world lab on real hosts that are made on this
+machine for the run (as root; see seatrial lab). There time is the wall's, and containers
+are those of real images.
 
 With --out it writes, into a folder: trace.jsonl (one event a line), report.html (a
 time line of nodes and pods; opens without a network), trace.perfetto.json (for a
 trace viewer), state.yaml (every object at the end) and junit.xml.`,
 		Example: `  seatrial run scenarios/guestbook.yaml
   seatrial run scenarios/guestbook.yaml --seed 7 --out out/
-  seatrial run scenarios/guestbook.yaml --until 2m30s --out out/`,
+  seatrial run scenarios/guestbook.yaml --until 2m30s --out out/
+  seatrial run scenarios/lab/guestbook.yaml --world lab`,
 		Args: exactly(1, "a scenario file"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return runScenario(c, args[0], f)
 		},
 	}
-	c.Flags().StringVar(&f.world, "world", "sim", "where to run it: sim")
+	c.Flags().StringVar(&f.world, "world", worldSim, "where to run it: sim or lab")
+	c.Flags().StringArrayVar(&f.images, "images", nil, "with --world lab: OCI layout or archive of images for the hosts; once for each (default "+demoImages+", if it is there)")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the run, instead of the scenario's")
 	c.Flags().DurationVar(&f.until, "until", 0, "end the run at this virtual time; checks that reach beyond it are left out")
 	c.Flags().StringVar(&f.out, "out", "", "write trace, report and final state into this folder")
 	c.Flags().StringVar(&f.junit, "junit", "", "write the outcome as JUnit XML to this file")
 	c.Flags().StringVar(&f.progress, "progress", "auto", "progress on standard error: auto, plain or none")
 	return c
+}
+
+// The worlds.
+const (
+	worldSim = "sim"
+	worldLab = "lab"
+)
+
+// demoImages is where make images puts them.
+const demoImages = "out/images"
+
+// imagesOr are the images that are named, or those of the demo, if they were built.
+func imagesOr(named []string) []string {
+	if len(named) > 0 {
+		return named
+	}
+	if _, err := os.Stat(demoImages); err == nil {
+		return []string{demoImages}
+	}
+	return nil
 }
 
 // exactly is cobra.ExactArgs with a message that says what is missing.
@@ -65,8 +93,11 @@ func exactly(n int, what string) cobra.PositionalArgs {
 }
 
 func (f *runFlags) validate() error {
-	if f.world != "sim" {
-		return fmt.Errorf("--world %q: want sim (the lab of real hosts is not there yet)", f.world)
+	if f.world != worldSim && f.world != worldLab {
+		return fmt.Errorf("--world %q: want sim or lab", f.world)
+	}
+	if f.world == worldSim && len(f.images) > 0 {
+		return errors.New("--images are for --world lab: a simulated cluster's are in the scenario")
 	}
 	if f.progress != "auto" && f.progress != "plain" && f.progress != "none" {
 		return fmt.Errorf("--progress %q: want auto, plain or none", f.progress)
@@ -85,31 +116,41 @@ func runScenario(c *cobra.Command, file string, f runFlags) error {
 	if err != nil {
 		return err
 	}
-	opts := play.Options{Seed: scn.Seed, Until: f.until}
-	if c.Flags().Changed("seed") {
-		opts.Seed = f.seed
+	if f.world == worldLab {
+		if err := checkForLab(scn); err != nil {
+			return status{exitInput, err}
+		}
 	}
-	bar := newProgress(os.Stderr, f.progress, scn)
-	opts.Progress = bar.advance
+	if !c.Flags().Changed("seed") {
+		f.seed = scn.Seed
+	}
 	out, err := report.Open(f.out, scn)
 	if err != nil {
 		return status{exitInput, err}
 	}
+	bar := newProgress(os.Stderr, f.progress, scn)
 	lines := newTimeline(os.Stdout, bar, scn)
-	opts.Recorder, opts.Watch = out.Recorder(), lines.watching(out.Watch())
-	opts.Stop = func() bool { return c.Context().Err() != nil }
-	verdict, state := play.Run(scn, opts)
+	verdict, state := f.play(c.Context(), scn, out.Recorder(), lines.watching(out.Watch()), bar)
 	lines.reach(verdict.Time)
 	bar.finish()
 	unwritten := out.Close(&verdict, state)
 	if f.junit != "" {
 		unwritten = errors.Join(unwritten, report.WriteJUnitFile(f.junit, []scenarios.Verdict{verdict}))
 	}
-	err = conclude(os.Stdout, &verdict, f.until)
+	err = conclude(os.Stdout, &verdict, f.replay(&verdict))
 	if unwritten != nil {
 		return status{exitWorld, unwritten}
 	}
 	return err
+}
+
+// play runs the scenario in the world that is asked for.
+func (f *runFlags) play(ctx context.Context, scn *scenarios.Scenario, to trace.Recorder, watch func(time.Duration, uint64, store.Event), bar *progress) (scenarios.Verdict, *store.Store) {
+	if f.world == worldLab {
+		return playInLab(ctx, scn, labplay.Options{Seed: f.seed, Until: f.until, Recorder: to, Watch: watch, Progress: bar.advance, Problem: bar.problem}, imagesOr(f.images))
+	}
+	return play.Run(scn, play.Options{Seed: f.seed, Until: f.until, Recorder: to, Watch: watch, Progress: bar.advance,
+		Stop: func() bool { return ctx.Err() != nil }})
 }
 
 // readScenario reads a scenario and prints its warnings.
@@ -144,14 +185,14 @@ func askExtenders(cfg *sched.Config) error {
 }
 
 // conclude prints what went wrong and the verdict line, and says the exit status.
-func conclude(w io.Writer, v *scenarios.Verdict, until time.Duration) error {
-	v.WriteFailures(w, replay(v, until))
+func conclude(w io.Writer, v *scenarios.Verdict, replay string) error {
+	v.WriteFailures(w, replay)
 	if n := len(v.Checks); n > 0 && v.Passed() {
 		fmt.Fprintf(w, "%12s  all %d checks held\n", scenarios.FormatTime(v.Time), n)
 	}
 	fmt.Fprintln(w, v)
 	switch {
-	case errors.Is(v.Err, world.ErrStopped):
+	case errors.Is(v.Err, scenarios.ErrStopped):
 		return status{exitStopped, v.Err}
 	case v.Err != nil:
 		return status{code: exitWorld}
@@ -159,6 +200,14 @@ func conclude(w io.Writer, v *scenarios.Verdict, until time.Duration) error {
 		return status{code: exitFailed}
 	}
 	return nil
+}
+
+// replay is the command that repeats a run; in the lab it is another one.
+func (f *runFlags) replay(v *scenarios.Verdict) string {
+	if f.world == worldLab {
+		return replay(v, f.until) + " --world lab"
+	}
+	return replay(v, f.until)
 }
 
 // replay is the command that repeats a run.

@@ -13,9 +13,6 @@ import (
 	"seatrial.dev/seatrial/scenarios/check"
 )
 
-// ErrStopped is the error of a run that was stopped from outside.
-var ErrStopped = errors.New("stopped")
-
 // Hosts is what a scenario does to hosts and links. Names are those of the scenario's
 // nodes, and scenarios.ControlPlane.
 type Hosts interface {
@@ -103,7 +100,7 @@ func (r *run) settleIn(ctx context.Context) error {
 	for listed := false; ; {
 		select {
 		case <-ctx.Done():
-			return ErrStopped
+			return scenarios.ErrStopped
 		case a := <-r.mirror.arrivals:
 			r.mirror.take(a)
 			continue
@@ -114,7 +111,7 @@ func (r *run) settleIn(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return ErrStopped
+			return scenarios.ErrStopped
 		case a := <-r.mirror.arrivals:
 			r.mirror.take(a)
 		case <-r.mirror.synced:
@@ -152,7 +149,7 @@ func (r *run) play(ctx context.Context) error {
 		timer.Reset(r.observeAll(now))
 		select {
 		case <-ctx.Done():
-			return ErrStopped
+			return scenarios.ErrStopped
 		case a := <-r.mirror.arrivals:
 			r.mirror.take(a)
 			r.takeMore()

@@ -7,7 +7,6 @@ import (
 
 	"seatrial.dev/seatrial/scenarios"
 	"seatrial.dev/seatrial/scenarios/check"
-	"seatrial.dev/seatrial/sim/world"
 )
 
 // Check finds what is wrong with a scenario's checks, without running anything.
@@ -58,7 +57,7 @@ func All(ctx context.Context, jobs []Job, parallel int, done func(scenarios.Verd
 		if !ok {
 			break
 		}
-		if !errors.Is(v.Err, world.ErrStopped) {
+		if !errors.Is(v.Err, scenarios.ErrStopped) {
 			done(v)
 		}
 	}

@@ -36,7 +36,7 @@ type Options struct {
 	// reached; nil is not.
 	Progress func(now sim.Time, events uint64)
 	// Stop is asked every so often; once it returns true the run ends with
-	// world.ErrStopped. nil never stops a run.
+	// scenarios.ErrStopped. nil never stops a run.
 	Stop func() bool
 }
 

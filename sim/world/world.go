@@ -1,7 +1,6 @@
 package world
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -114,10 +113,7 @@ func (w *World) Engine() *sim.Engine { return w.eng }
 // Store is the cluster's state as the API server has it.
 func (w *World) Store() *store.Store { return w.server.api.Store() }
 
-// ErrStopped is the error of a run that was told to stop.
-var ErrStopped = errors.New("stopped before its end")
-
-// StopWhen lets a run end early, with ErrStopped, once stop returns true. It is
+// StopWhen lets a run end early, with scenarios.ErrStopped, once stop returns true. It is
 // asked every so many events.
 func (w *World) StopWhen(stop func() bool) { w.stop = stop }
 
@@ -171,7 +167,7 @@ func (w *World) Start(j scenarios.Judge) {
 func (w *World) Advance(to time.Duration) error {
 	for {
 		if w.stopped {
-			return ErrStopped
+			return scenarios.ErrStopped
 		}
 		at, ok := w.eng.NextAt()
 		if check, has := w.judge.Next(); has && (!ok || check < at) && check <= to {

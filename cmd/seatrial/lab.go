@@ -1,0 +1,252 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"seatrial.dev/seatrial/live/lab"
+	"seatrial.dev/seatrial/live/server"
+	"seatrial.dev/seatrial/live/testbed"
+	"seatrial.dev/seatrial/scenarios"
+)
+
+// downMax is how long a lab may take to be cleaned away.
+const downMax = 2 * time.Minute
+
+type labFlags struct {
+	nodes      int
+	servers    int
+	kubeconfig string
+	images     []string
+	dir        string
+	subnet     string
+}
+
+func labCommand() *cobra.Command {
+	var f labFlags
+	c := &cobra.Command{
+		Use:   "lab",
+		Short: "Several hosts on this machine, with a real cluster on them: up, status, down",
+		Long: `Makes several hosts of this machine, each with its own network, processes and mounts, on
+a switch of their own, and runs a real cluster on them: a server and an agent on each
+node, real containers, real packets. It needs root. What is broken on purpose is broken
+for real: a crash kills everything on a host at once, a cut drops every frame.`,
+		Example: `  seatrial lab up --nodes 3
+  seatrial kubectl --kubeconfig seatrial-lab.kubeconfig get nodes
+  seatrial lab crash node-1
+  seatrial lab cut node-0 node-2
+  seatrial lab down`,
+	}
+	c.PersistentFlags().StringVar(&f.dir, "dir", lab.DefaultDir, "folder of the lab")
+	c.AddCommand(labUpCommand(&f), labStatusCommand(&f), labDownCommand(&f), labExecCommand(&f))
+	c.AddCommand(labHarmCommands(&f)...)
+	return c
+}
+
+func labUpCommand(f *labFlags) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Make the hosts, start the cluster and wait until its nodes are ready",
+		Example: `  seatrial lab up --nodes 3
+  seatrial lab up --nodes 5 --images out/images --kubeconfig /tmp/lab.kubeconfig`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return f.up(c.Context()) },
+	}
+	c.Flags().IntVar(&f.nodes, "nodes", 3, "how many nodes, node-0 and so on")
+	c.Flags().IntVar(&f.servers, "servers", 1, "how many servers (1: more than one is not there yet)")
+	c.Flags().StringVar(&f.kubeconfig, "kubeconfig", "seatrial-lab.kubeconfig", "write the administrator's kubeconfig to this file")
+	c.Flags().StringArrayVar(&f.images, "images", nil, "OCI layout or archive of images for the hosts; once for each (default "+demoImages+", if it is there)")
+	c.Flags().StringVar(&f.subnet, "subnet", lab.DefaultSubnet.String(), "addresses of the hosts")
+	return c
+}
+
+func (f *labFlags) up(ctx context.Context) error {
+	switch {
+	case f.servers != 1:
+		return status{exitInput, fmt.Errorf("--servers %d: want 1; several servers are not there yet", f.servers)}
+	case f.nodes < 1 || f.nodes > testbed.NodesMax:
+		return status{exitInput, fmt.Errorf("--nodes %d: want 1 to %d", f.nodes, testbed.NodesMax)}
+	}
+	cfg, err := f.testbed()
+	if err != nil {
+		return status{exitInput, err}
+	}
+	for i := range f.nodes {
+		cfg.Nodes = append(cfg.Nodes, labNode("node-"+strconv.Itoa(i)))
+	}
+	t, err := testbed.Up(ctx, cfg)
+	if err != nil {
+		return status{exitWorld, err}
+	}
+	text, err := os.ReadFile(t.Kubeconfig())
+	if err == nil && f.kubeconfig != "" {
+		err = os.WriteFile(f.kubeconfig, text, 0o600)
+	}
+	if err != nil {
+		return status{exitWorld, fmt.Errorf("--kubeconfig: %w; the lab is up: seatrial lab down takes it away", err)}
+	}
+	fmt.Printf("%d nodes are ready; use them by: seatrial kubectl --kubeconfig %s get nodes\n", f.nodes, f.kubeconfig)
+	return nil
+}
+
+// testbed is a config without nodes.
+func (f *labFlags) testbed() (cfg testbed.Config, err error) {
+	if cfg.Binary, err = os.Executable(); err != nil {
+		return cfg, err
+	}
+	if cfg.Dir, err = filepath.Abs(f.dir); err != nil {
+		return cfg, err
+	}
+	if cfg.Subnet, err = netip.ParsePrefix(f.subnet); err != nil {
+		return cfg, fmt.Errorf("--subnet %q: want an IPv4 range such as %s", f.subnet, lab.DefaultSubnet)
+	}
+	cfg.Images = imagesOr(f.images)
+	p := server.Preset()
+	cfg.Network = scenarios.Network{ServiceCIDR: p.Network.ServiceCIDR, PodCIDR: p.PodCIDR, NodePortMin: p.Network.NodePortMin, NodePortMax: p.Network.NodePortMax}
+	cfg.Say = func(text string) { fmt.Fprintln(os.Stderr, "lab:", text) }
+	return cfg, nil
+}
+
+// labNode is a node of a lab that no scenario describes.
+func labNode(name string) *corev1.Node {
+	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: corev1.NodeStatus{Capacity: corev1.ResourceList{
+		corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("4Gi"), corev1.ResourcePods: resource.MustParse("110")}}}
+}
+
+func labStatusCommand(f *labFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "The lab's hosts and what is broken",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			l, err := lab.Open(f.dir)
+			if err != nil {
+				return status{exitInput, err}
+			}
+			s, err := l.Status(c.Context())
+			if err != nil {
+				return status{exitWorld, err}
+			}
+			return printLab(s)
+		},
+	}
+}
+
+func printLab(s lab.Status) error {
+	t := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "HOST\tADDRESS\tSTATE\tSERVICES")
+	for _, h := range s.Hosts {
+		var list []string
+		for _, p := range h.Services {
+			list = append(list, p.String())
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", h.Name, h.Addr, h.Phase, strings.Join(append(list, h.Problem), " "))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, c := range s.Cuts {
+		fmt.Println("cut:", c)
+	}
+	return nil
+}
+
+func labDownCommand(f *labFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "down",
+		Short: "Take the lab away, and everything that was made for it",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			l, err := lab.Open(f.dir)
+			if err != nil {
+				return status{exitInput, err}
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), downMax)
+			defer cancel()
+			if err := l.Down(ctx); err != nil {
+				return status{exitWorld, err}
+			}
+			return nil
+		},
+	}
+}
+
+func labExecCommand(f *labFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:     "exec HOST -- COMMAND...",
+		Short:   "Run a command on a host",
+		Example: "  seatrial lab exec node-0 -- ip route",
+		Args:    cobra.MinimumNArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			l, err := lab.Open(f.dir)
+			if err != nil {
+				return status{exitInput, err}
+			}
+			out, err := l.Exec(c.Context(), args[0], args[1:])
+			if err != nil {
+				return status{exitWorld, err}
+			}
+			fmt.Print(out.Text)
+			if out.Code != 0 {
+				return status{code: out.Code}
+			}
+			return nil
+		},
+	}
+}
+
+// labHarmCommands break hosts and links, and mend them.
+func labHarmCommands(f *labFlags) []*cobra.Command {
+	host := func(use, short string, do func(h testbed.Hosts, host string) error) *cobra.Command {
+		return &cobra.Command{Use: use + " HOST", Short: short, Args: exactly(1, "a host"), Example: "  seatrial lab " + use + " node-1",
+			RunE: func(c *cobra.Command, args []string) error {
+				return f.harm(c.Context(), func(h testbed.Hosts) error { return do(h, args[0]) })
+			}}
+	}
+	var oneWay bool
+	cut := &cobra.Command{Use: "cut HOST [HOST]", Short: "Cut a host from another, or from all", Args: cobra.RangeArgs(1, 2),
+		Example: "  seatrial lab cut node-1\n  seatrial lab cut node-0 node-1 --one-way",
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.harm(c.Context(), func(h testbed.Hosts) error { return h.Cut(args[:1], args[1:], oneWay) })
+		}}
+	cut.Flags().BoolVar(&oneWay, "one-way", false, "only what the first sends to the other")
+	heal := &cobra.Command{Use: "heal [HOST [HOST]]", Short: "Take cuts back, all if no host is named", Args: cobra.MaximumNArgs(2),
+		Example: "  seatrial lab heal",
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.harm(c.Context(), func(h testbed.Hosts) error {
+				return h.Heal(args[:min(1, len(args))], args[min(1, len(args)):], false)
+			})
+		}}
+	return []*cobra.Command{
+		host("crash", "Kill everything on a host at once, as a power cut does", testbed.Hosts.Crash),
+		host("restart", "Boot a host, after a crash or as a reboot", testbed.Hosts.Restart),
+		host("freeze", "Stop a host's processes where they are", testbed.Hosts.Freeze),
+		host("thaw", "Let a frozen host go on", testbed.Hosts.Thaw),
+		cut, heal,
+	}
+}
+
+func (f *labFlags) harm(ctx context.Context, do func(testbed.Hosts) error) error {
+	t, err := testbed.Open(ctx, f.dir)
+	if err != nil {
+		return status{exitInput, err}
+	}
+	if err := do(testbed.Hosts{T: t}); err != nil {
+		return status{exitWorld, err}
+	}
+	return nil
+}
