@@ -26,17 +26,15 @@
 // thirty, is dead. Together 3 to 4 s for ten hosts, and 4 to 5 s for thirty.
 //
 // One opinion is enough only after six times that, since it may be the one member
-// that is cut off: a silence of 1.5 s over and over makes nobody drop out
-// (TestShortSilenceIsNoFailure), while with suspicionMult 4, where the clusters of
-// three ask for no second opinion and the larger ones for three, it did, and so it
-// did with less of memberlist's own caution (a member whose probes fail doubts
-// itself, and probes up to eight times slower). The price: a member that sees nobody
-// at all, of three or more, says so after 13 s and more. memberlist's own settings for a LAN
-// have an interval of 1 s and suspicionMult 4, and notice after 5 to 6 s.
-//
-// News is passed on more often than by default (retransmitMult), since with few hosts
-// four copies may all go to the same ones; what is missed all the same comes with the
-// next full exchange, each pushPullInterval (10 s).
+// that is cut off. News is passed on more often than by default (retransmitMult 20),
+// so that it outlives such a silence: a suspicion that the suspect does not hear of
+// it cannot answer. With this a silence of 1.5 s over and over makes nobody drop out
+// (TestShortSilenceIsNoFailure); with 8 copies, or with suspicionMult 4, where
+// clusters of three ask for no second opinion, it did. The price: a member that sees
+// nobody at all, of three or more, says so after 13 s and more. memberlist's own
+// settings for a LAN have an interval of 1 s and suspicionMult 4, and notice after 5
+// to 6 s. What is missed all the same comes with the next full exchange, each
+// pushPullInterval (10 s).
 //
 // # After a partition
 //

@@ -30,7 +30,7 @@ const (
 	probeInterval    = 700 * time.Millisecond
 	probeTimeout     = 300 * time.Millisecond
 	suspicionMult    = 3
-	retransmitMult   = 8
+	retransmitMult   = 20
 	pushPullInterval = 10 * time.Second
 	deadGossip       = 30 * time.Second
 	deadReclaim      = time.Second // after which a dead member's name may come from another address
