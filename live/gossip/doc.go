@@ -17,22 +17,24 @@
 //
 // # Time
 //
-// A member probes one other each probeInterval (0.5 s), in random order, so that
-// someone probes a dead host about 0.5 s after its death at the latest on average,
-// whatever the number of hosts. A probe without an answer, direct (0.2 s), by three
-// others and by TCP, makes the host suspect at the end of the interval. A suspect
-// that does not object for suspicionMult × log10(hosts, at least 10) intervals, which
-// are 2 s for ten hosts and 3 s for thirty, is dead. Together 3 to 5 s. Fewer
-// confirmations than suspicionMult-2 stretch the wait, at most suspicionMaxMult times
-// (6 s): two hosts that die at once, or one that sees nobody, are still settled in
-// less than ten. memberlist's own settings for a LAN have twice the intervals and up
-// to six times the wait. A host that is slow itself doubts itself first: its probes
-// get up to awarenessMax times longer. Half a second of lost packets or a
-// stalled process therefore does no harm; two seconds of silence to everybody do.
+// A member probes one other each probeInterval (0.7 s), in random order, so that
+// someone probes a dead host within an interval or so of its death, whatever the
+// number of hosts. A probe without an answer, direct (probeTimeout), by three others
+// and by TCP, makes the host suspect at the end of the interval. When a second member
+// has come to the same conclusion, a suspect that does not object for suspicionMult ×
+// log10(hosts, at least 10) intervals, which are 2.1 s for ten hosts and 3.1 s for
+// thirty, is dead. Together 3 to 4 s for ten hosts, and 4 to 5 s for thirty.
 //
-// News is passed on more often than by default (retransmitMult), since with few hosts
-// four copies may all go to the same ones; what is missed all the same comes with the
-// next full exchange, each pushPullInterval (10 s).
+// One opinion is enough only after six times that, since it may be the one member
+// that is cut off. News is passed on more often than by default (retransmitMult 20),
+// so that it outlives such a silence: a suspicion that the suspect does not hear of
+// it cannot answer. With this a silence of 1.5 s over and over makes nobody drop out
+// (TestShortSilenceIsNoFailure); with 8 copies, or with suspicionMult 4, where
+// clusters of three ask for no second opinion, it did. The price: a member that sees
+// nobody at all, of three or more, says so after 13 s and more. memberlist's own
+// settings for a LAN have an interval of 1 s and suspicionMult 4, and notice after 5
+// to 6 s. What is missed all the same comes with the next full exchange, each
+// pushPullInterval (10 s).
 //
 // # After a partition
 //

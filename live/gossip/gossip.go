@@ -27,12 +27,10 @@ const KeyBytes = 32
 
 // doc.go says why these.
 const (
-	probeInterval    = 500 * time.Millisecond
-	probeTimeout     = 200 * time.Millisecond
-	suspicionMult    = 4
-	suspicionMaxMult = 3
-	awarenessMax     = 4
-	retransmitMult   = 8
+	probeInterval    = 700 * time.Millisecond
+	probeTimeout     = 300 * time.Millisecond
+	suspicionMult    = 3
+	retransmitMult   = 20
 	pushPullInterval = 10 * time.Second
 	deadGossip       = 30 * time.Second
 	deadReclaim      = time.Second // after which a dead member's name may come from another address
@@ -192,8 +190,7 @@ func (m *Member) settings() *memberlist.Config {
 	c.SecretKey = m.config.Key
 	c.GossipVerifyIncoming, c.GossipVerifyOutgoing = true, true
 	c.ProbeInterval, c.ProbeTimeout = probeInterval, probeTimeout
-	c.SuspicionMult, c.SuspicionMaxTimeoutMult = suspicionMult, suspicionMaxMult
-	c.AwarenessMaxMultiplier, c.RetransmitMult = awarenessMax, retransmitMult
+	c.SuspicionMult, c.RetransmitMult = suspicionMult, retransmitMult
 	c.PushPullInterval, c.GossipToTheDeadTime = pushPullInterval, deadGossip
 	c.DeadNodeReclaimTime, c.TCPTimeout = deadReclaim, streamTimeout
 	d := delegate{m}

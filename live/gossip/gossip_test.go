@@ -136,6 +136,7 @@ func TestMembersComeAndLeave(t *testing.T) {
 	}
 	require.Equal(t, Event{Kind: Joined, Node: "b", Addr: netip.AddrPortFrom(loopback(t, 2), DefaultPort), Role: Agent}, got["b"])
 	expect(t, a, Joined, "b")
+	expect(t, b, Joined, "a") // else it could not say farewell
 	require.Equal(t, []string{"a/agent", "b/agent", "server-0/server"}, names(server))
 
 	require.NoError(t, b.Leave())
