@@ -103,7 +103,7 @@ func (f *forwarding) run(incoming <-chan opened) {
 				f.conn.RemoveStreams(in.Stream)
 			}
 		case now := <-sweep.C:
-			for id, p := range f.half { //det:ok each is looked at by itself
+			for id, p := range f.half {
 				if now.Sub(p.since) > openMax {
 					delete(f.half, id)
 					f.drop(p)
