@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -263,6 +264,15 @@ type handed struct{ passing }
 func (h *handed) WriteHeader(code int) {
 	h.c.started = true
 	h.passing.WriteHeader(code)
+}
+
+// Hijack implements http.Hijacker.
+func (h *handed) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buf, err := h.c.conn.Hijack()
+	if err == nil {
+		h.c.started, h.c.code = true, http.StatusSwitchingProtocols
+	}
+	return conn, buf, err
 }
 
 // Write implements http.ResponseWriter.

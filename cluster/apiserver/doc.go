@@ -9,6 +9,9 @@
 // stored objects are immutable, so Do collects pointers and the request's own
 // goroutine turns them into bytes.
 //
+// What concerns a running container (logs, exec, attach, port-forward, proxies) is for
+// the world: see Logs and Streams. A cluster without them answers 501.
+//
 // It is not a security layer: who a caller is and what he may do is asked of the
 // two functions in Config.
 //

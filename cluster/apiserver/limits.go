@@ -17,7 +17,7 @@ type Limits struct {
 	BodyTimeout     time.Duration // for a body to arrive: 400 beyond
 	WriteTimeout    time.Duration // for the client to take an answer, or a batch of a watch
 	RequestTimeout  time.Duration // of a request that is not a watch: 504 beyond
-	InFlightMax     int           // requests at a time, watches and logs apart: 429 beyond
+	InFlightMax     int           // requests at a time, watches, logs and streams apart: 429 beyond
 	WatchersMax     int64         // watches at a time: 429 beyond
 	StreamsMax      int64         // execs, attaches, port-forwards and proxies at a time: 429 beyond
 	WatchWindow     int           // writes of a kind that a watcher may be behind before it is closed
