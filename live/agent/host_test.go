@@ -350,3 +350,53 @@ func newRootfs(t testing.TB) string {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "etc/group"), []byte("web:x:1001:\nstaff:x:1002:web\n"), 0o644))
 	return dir
 }
+
+// eventsInOrder are the first events of a pod, in the order in which they were written.
+func (h *host) eventsInOrder(name string, most int) (out []string) {
+	h.t.Helper()
+	var list []*corev1.Event
+	take := func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		list = nil
+		for o := range h.api.Store().List(kinds.Event, "") {
+			if e := o.(*corev1.Event); e.InvolvedObject.Name == name {
+				list = append(list, e)
+			}
+		}
+	}
+	if take(); len(list) < most && most < 99 {
+		h.until("events of "+name, func() bool { take(); return len(list) >= most })
+	}
+	slices.SortFunc(list, func(a, b *corev1.Event) int { return strings.Compare(versionText(a), versionText(b)) })
+	for _, e := range list {
+		out = append(out, e.Type+" "+e.Reason+": "+e.Message)
+	}
+	return out[:min(most, len(out))]
+}
+
+func versionText(e *corev1.Event) string { return fmt.Sprintf("%20s", e.ResourceVersion) }
+
+// anythingOf says whether the host has anything of a pod.
+func (h *host) anythingOf(uid string) bool {
+	for _, pattern := range []string{"agent/pods/" + uid, "agent/logs/*_" + uid, "agent/containers/" + uid + "-*", "agent/runtime/*/" + uid, "netns/*" + uid, "images/mounts/" + uid + "*"} {
+		list, err := filepath.Glob(filepath.Join(filepath.Dir(h.cfg.DataDir), pattern))
+		require.NoError(h.t, err)
+		if len(list) > 0 {
+			return true
+		}
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	require.NoError(h.t, err)
+	return strings.Contains(string(mounts), uid)
+}
+
+// untilClean waits until nothing is left of any pod of this name.
+func (h *host) untilClean(name string) {
+	h.t.Helper()
+	require.Eventually(h.t, func() bool {
+		list, err := filepath.Glob(filepath.Join(h.cfg.DataDir, "logs", "default_"+name+"_*"))
+		require.NoError(h.t, err)
+		return len(list) == 0
+	}, eventMax, 5*time.Millisecond)
+}

@@ -63,7 +63,7 @@ func (a *Agent) sandboxFor(ctx context.Context, p *pod, pod *corev1.Pod) (ip str
 	}
 	var net *podnet.Network
 	if !pod.Spec.HostNetwork {
-		if net = a.net.get(); net == nil {
+		if net = a.net.wait(ctx); net == nil {
 			return "", errors.New(networkNotReady + a.net.why())
 		}
 	}
