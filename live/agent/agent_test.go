@@ -187,7 +187,9 @@ metadata: {name: crash}
 spec:
   containers: [{name: c, command: [sh, -c, exit 1]}]
 `)
-	end := func(p *corev1.Pod) *corev1.ContainerStateTerminated { return p.Status.ContainerStatuses[0].State.Terminated }
+	end := func(p *corev1.Pod) *corev1.ContainerStateTerminated {
+		return p.Status.ContainerStatuses[0].State.Terminated
+	}
 	require.Equal(t, "fine\n", end(h.untilPhase("done", corev1.PodSucceeded)).Message)
 	x := end(h.untilPhase("bad", corev1.PodFailed))
 	require.Equal(t, "Error 7 last words\n", fmt.Sprintf("%s %d %s", x.Reason, x.ExitCode, x.Message))

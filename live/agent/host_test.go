@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -32,7 +34,8 @@ import (
 const (
 	eventMax = 30 * time.Second // how long a test waits for what must come
 	hostIP   = "192.168.77.1"
-	inside   = "SEATRIAL_TEST_HOST" // says that this process has namespaces of its own
+	inside   = "SEATRIAL_TEST_HOST"  // says that this process has namespaces of its own
+	fetch    = "SEATRIAL_TEST_FETCH" // makes this process fetch an address and end
 	busybox  = "seatrial.test/busybox:1"
 )
 
@@ -54,6 +57,9 @@ func missing() (out []string) {
 
 // TestMain runs the tests once more in a network and mounts of their own: a host.
 func TestMain(m *testing.M) {
+	if url := os.Getenv(fetch); url != "" {
+		os.Exit(fetchURL(url))
+	}
 	if os.Getenv(inside) != "" {
 		code := m.Run()
 		if built != "" {
@@ -74,6 +80,20 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	os.Exit(cmd.ProcessState.ExitCode())
+}
+
+// fetchURL prints what an address answers: the test goes into a pod's network by it.
+func fetchURL(url string) int {
+	resp, err := (&http.Client{Timeout: time.Second}).Get(url)
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(os.Stdout, resp.Body); err != nil {
+		return 1
+	}
+	return 0
 }
 
 func needHost(t testing.TB) {

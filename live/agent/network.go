@@ -99,6 +99,9 @@ func (a *Agent) setupNetwork(ctx context.Context, cidr netip.Prefix, keep []stri
 		net, err := podnet.Setup(podnet.Host{PodCIDR: cidr, NodeIP: a.cfg.NodeIP, Dir: filepath.Join(a.cfg.DataDir, "network"),
 			NetnsDir: a.cfg.NetnsDir, Mode: a.cfg.NetworkMode, ClusterCIDRs: []netip.Prefix{a.member.PodCIDR}})
 		if err == nil {
+			for _, w := range net.Warnings() {
+				a.log("pod network: %s", w)
+			}
 			if err := net.Sweep(keep); err != nil {
 				a.log("%v", err)
 			}

@@ -13,6 +13,7 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -39,19 +40,20 @@ const joinToken = "abcdef.0123456789abcdef"
 // server is the real API over TLS, with its authorizers, on a store in memory: all of a
 // control plane but the controllers and the scheduler, whose parts the tests play.
 type server struct {
-	t      testing.TB
-	mu     sync.Mutex
-	api    *api.API
-	fed    uint64
-	front  *apiserver.Server
-	who    *identity.Identity
-	ca     *certs.Authority
-	url    string
-	hash   string
-	http   *http.Server
-	admin  *client.Client
-	ctx    context.Context
-	eventC chan struct{} // closed and made anew with each write
+	t       testing.TB
+	mu      sync.Mutex
+	api     *api.API
+	fed     uint64
+	front   *apiserver.Server
+	who     *identity.Identity
+	ca      *certs.Authority
+	url     string
+	hash    string
+	http    *http.Server
+	handler http.Handler
+	admin   *client.Client
+	ctx     context.Context
+	eventC  chan struct{} // closed and made anew with each write
 }
 
 // Do implements apiserver.Cluster.
@@ -120,6 +122,7 @@ func newServer(t testing.TB, listen string) *server {
 	l, err := net.Listen("tcp", listen)
 	require.NoError(t, err)
 	s.url = "https://" + l.Addr().String()
+	s.handler = mux
 	go func() { _ = s.http.ServeTLS(l, "", "") }()
 
 	admin, err := s.ca.Client(rand.Reader, auth.User{Name: "admin", Groups: []string{"system:masters"}}, span)
@@ -196,6 +199,19 @@ func (s *server) do(r api.Request) {
 	s.t.Helper()
 	_, err := s.admin.Do(s.ctx, r)
 	require.NoError(s.t, err, "%s", r)
+}
+
+// goAway closes the port and every connection.
+func (s *server) goAway() { require.NoError(s.t, s.http.Close()) }
+
+// comeBack opens the same port again.
+func (s *server) comeBack() {
+	l, err := net.Listen("tcp", strings.TrimPrefix(s.url, "https://"))
+	require.NoError(s.t, err)
+	old := s.http
+	s.http = s.front.HTTPServer()
+	s.http.Handler, s.http.TLSConfig = s.handler, old.TLSConfig
+	go func() { _ = s.http.ServeTLS(l, "", "") }()
 }
 
 // get reads an object from the store; nil if it is not there.
