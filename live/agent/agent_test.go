@@ -40,8 +40,8 @@ spec:
 	require.Equal(t, "True", conditionOf(n, corev1.NodeReady))
 	require.Equal(t, int32(10250), n.Status.DaemonEndpoints.KubeletEndpoint.Port)
 	require.Equal(t, "110", n.Status.Capacity.Pods().String())
-	h.until("the lease", func() bool {
-		return h.get(kinds.Ref{Kind: kinds.Lease, Key: kinds.Key{Namespace: "kube-node-lease", Name: "n1"}}) != nil
+	h.Until("the lease", func() bool {
+		return h.Get(kinds.Ref{Kind: kinds.Lease, Key: kinds.Key{Namespace: "kube-node-lease", Name: "n1"}}) != nil
 	})
 }
 
@@ -56,9 +56,9 @@ func conditionOf(n *corev1.Node, kind corev1.NodeConditionType) string {
 
 func TestContainerIsTold(t *testing.T) {
 	h := newHost(t)
-	h.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "m"}, Data: map[string]string{"K": "of-map", "file.conf": "x=1\n"}})
-	h.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "s"}, Data: map[string][]byte{"P": []byte("hush")}})
-	h.create(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "my-db"}, Spec: corev1.ServiceSpec{ClusterIP: "10.96.7.7", Ports: []corev1.ServicePort{{Port: 5432}}}})
+	h.Create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "m"}, Data: map[string]string{"K": "of-map", "file.conf": "x=1\n"}})
+	h.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "s"}, Data: map[string][]byte{"P": []byte("hush")}})
+	h.Create(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "my-db"}, Spec: corev1.ServiceSpec{ClusterIP: "10.96.7.7", Ports: []corev1.ServicePort{{Port: 5432}}}})
 	h.run(`
 metadata: {name: a, labels: {app: told}}
 spec:
@@ -131,16 +131,16 @@ spec:
       postStart: {exec: {command: [sh, -c, "echo postStart >> /v/order"]}}
       preStop: {exec: {command: [sh, -c, "echo preStop >> /v/order"]}}
 `)
-	h.until("ready", func() bool { return isReady(h.pod("a")) })
+	h.Until("ready", func() bool { return isReady(h.pod("a")) })
 	h.exec("a", "c", "mv /www/index.html /www/away")
-	h.until("not ready", func() bool { return !isReady(h.pod("a")) })
+	h.Until("not ready", func() bool { return !isReady(h.pod("a")) })
 	h.untilEvent("a", "Warning Unhealthy: Readiness probe failed: HTTP probe failed with statuscode: 404")
 	h.exec("a", "c", "mv /www/away /www/index.html")
-	h.until("ready again", func() bool { return isReady(h.pod("a")) })
+	h.Until("ready again", func() bool { return isReady(h.pod("a")) })
 
 	h.exec("a", "c", "touch /tmp/sick")
 	h.untilEvent("a", "Warning Unhealthy: Liveness probe failed")
-	h.until("restarted", func() bool { return h.pod("a").Status.ContainerStatuses[0].RestartCount == 1 })
+	h.Until("restarted", func() bool { return h.pod("a").Status.ContainerStatuses[0].RestartCount == 1 })
 	last := h.pod("a").Status.ContainerStatuses[0].LastTerminationState.Terminated
 	require.Equal(t, int32(3), last.ExitCode)
 	require.Equal(t, "init\nmain\npostStart\npreStop\nTERM\n", strings.ReplaceAll(h.log("a", "c", 0), "postStart\nmain", "main\npostStart"))
@@ -198,7 +198,7 @@ spec:
 	x = end(h.untilPhase("nothing", corev1.PodFailed))
 	require.Equal(t, "StartError 128", fmt.Sprintf("%s %d", x.Reason, x.ExitCode))
 	require.Contains(t, x.Message, "no-such-program")
-	h.until("CrashLoopBackOff", func() bool {
+	h.Until("CrashLoopBackOff", func() bool {
 		w := h.pod("crash").Status.ContainerStatuses[0].State.Waiting
 		return w != nil && w.Reason == "CrashLoopBackOff"
 	})
@@ -239,7 +239,7 @@ spec:
 `)
 	waits := func(name, reason string) {
 		t.Helper()
-		h.until(name+" waits for "+reason, func() bool {
+		h.Until(name+" waits for "+reason, func() bool {
 			p := h.pod(name)
 			return len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].State.Waiting != nil && p.Status.ContainerStatuses[0].State.Waiting.Reason == reason
 		})
@@ -254,7 +254,7 @@ spec:
 	h.untilEvent("nfs", `Warning FailedMount: MountVolume.SetUp failed for volume "v" : volumes of kind nfs are not supported`)
 	waits("root", "CreateContainerConfigError")
 	h.untilEvent("root", `Warning Failed: Error: container has runAsNonRoot and image will run as root (pod: "root_default(`)
-	h.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "later"}, Data: map[string]string{"k": "v"}})
+	h.Create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "later"}, Data: map[string]string{"k": "v"}})
 	h.untilPhase("volume", corev1.PodRunning)
 	h.untilPhase("key", corev1.PodRunning)
 	for _, name := range []string{"image", "nfs", "root", "volume"} {
@@ -347,7 +347,7 @@ spec:
 metadata: {name: leaves}
 spec: {containers: [{name: c, command: [sleep, "1000"]}]}
 `)
-	h.until("ready", func() bool { return isReady(h.pod("stays")) && isReady(h.pod("ends")) && isReady(h.pod("leaves")) })
+	h.Until("ready", func() bool { return isReady(h.pod("stays")) && isReady(h.pod("ends")) && isReady(h.pod("leaves")) })
 	before := h.pod("stays").Status.ContainerStatuses[0]
 	c := h.agent.Runtime()
 	_, id, ok := h.agent.Find("default", "ends", "c")
@@ -362,7 +362,7 @@ spec: {containers: [{name: c, command: [sleep, "1000"]}]}
 	require.Eventually(t, func() bool { _, err := os.Stat(fmt.Sprintf("/proc/%d", pod.Containers[0].PID)); return err != nil }, eventMax, 5*time.Millisecond)
 	force := api.Delete(kinds.Ref{Kind: kinds.Pod, Key: kinds.Key{Namespace: "default", Name: "leaves"}}, "")
 	force.Grace = 0
-	h.do(force)
+	h.Write(force)
 
 	h.start()
 	x := h.untilPhase("ends", corev1.PodFailed).Status.ContainerStatuses[0].State.Terminated
@@ -375,7 +375,7 @@ spec: {containers: [{name: c, command: [sleep, "1000"]}]}
 	h.untilClean("stays")
 	h.untilEvent("stays", "Normal Killing: Stopping container c")
 	created := 0
-	for _, e := range h.events("stays") {
+	for _, e := range h.Events("stays") {
 		if strings.HasPrefix(e, "Normal Created") {
 			created++
 		}

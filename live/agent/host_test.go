@@ -26,13 +26,14 @@ import (
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/live/agent"
+	"seatrial.dev/seatrial/live/apitest"
 	"seatrial.dev/seatrial/live/image"
 	"seatrial.dev/seatrial/live/runtime"
 	"seatrial.dev/seatrial/live/runtime/cgroup"
 )
 
 const (
-	eventMax = 30 * time.Second // how long a test waits for what must come
+	eventMax = apitest.EventMax // how long a test waits for what must come
 	hostIP   = "192.168.77.1"
 	inside   = "SEATRIAL_TEST_HOST"  // says that this process has namespaces of its own
 	fetch    = "SEATRIAL_TEST_FETCH" // makes this process fetch an address and end
@@ -141,7 +142,9 @@ var hosts atomic.Int64
 
 // host is a server and one agent, in this process.
 type host struct {
-	*server
+	*apitest.Server
+	t     testing.TB
+	ctx   context.Context
 	cfg   agent.Config
 	store *image.Store
 	agent *agent.Agent
@@ -153,10 +156,12 @@ func newHost(t testing.TB, edit ...func(*agent.Config)) *host {
 	needHost(t)
 	path, err := program()
 	require.NoError(t, err)
-	h := &host{server: newServer(t, hostIP+":0")}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	h := &host{Server: apitest.New(t, hostIP+":0"), t: t, ctx: ctx}
 	dir := t.TempDir()
 	h.cfg = agent.Config{
-		Server: h.url, Token: joinToken, CAHash: h.hash, NodeName: "n1", NodeIP: netip.MustParseAddr(hostIP),
+		Server: h.URL, Token: apitest.Token, CAHash: h.Hash, NodeName: "n1", NodeIP: netip.MustParseAddr(hostIP),
 		DataDir: filepath.Join(dir, "agent"), ImageDir: filepath.Join(dir, "images"), RuntimeBinary: path, NetnsDir: filepath.Join(dir, "netns"),
 		CgroupRoot: fmt.Sprintf("/seatrial-test-agent-%d-%d", os.Getpid(), hosts.Add(1)),
 		Log:        func(line string) { t.Log("agent:", line) },
@@ -172,15 +177,15 @@ func newHost(t testing.TB, edit ...func(*agent.Config)) *host {
 	require.NoError(t, err)
 	t.Cleanup(h.sweep)
 	h.start()
-	h.until("the node is registered", func() bool { return h.node() != nil })
+	h.Until("the node is registered", func() bool { return h.node() != nil })
 	n := h.node().DeepCopy()
 	n.Spec.PodCIDR, n.Spec.PodCIDRs = "10.244.1.0/24", []string{"10.244.1.0/24"}
-	h.do(api.Update(n))
+	h.Write(api.Update(n))
 	return h
 }
 
 func (h *host) node() *corev1.Node {
-	n, _ := h.get(kinds.Ref{Kind: kinds.Node, Key: kinds.Key{Name: "n1"}}).(*corev1.Node)
+	n, _ := h.Get(kinds.Ref{Kind: kinds.Node, Key: kinds.Key{Name: "n1"}}).(*corev1.Node)
 	return n
 }
 
@@ -256,7 +261,7 @@ func (h *host) run(text string) string {
 		grace := int64(1)
 		p.Spec.TerminationGracePeriodSeconds = &grace
 	}
-	h.create(p)
+	h.Create(p)
 	return p.Name
 }
 
@@ -268,7 +273,7 @@ func (h *host) untilPhase(name string, phase corev1.PodPhase) *corev1.Pod {
 			h.explain(name)
 		}
 	}()
-	h.until(fmt.Sprintf("pod %s is %s", name, phase), func() bool {
+	h.Until(fmt.Sprintf("pod %s is %s", name, phase), func() bool {
 		p := h.pod(name)
 		return p != nil && p.Status.Phase == phase
 	})
@@ -281,7 +286,7 @@ func (h *host) explain(name string) {
 		text, _ := yaml.Marshal(p.Status)
 		h.t.Log(string(text))
 	}
-	h.t.Log(strings.Join(h.events(name), "\n"))
+	h.t.Log(strings.Join(h.Events(name), "\n"))
 }
 
 // untilEvent waits for an event that begins with a text.
@@ -293,8 +298,8 @@ func (h *host) untilEvent(name, text string) string {
 			h.explain(name)
 		}
 	}()
-	h.until(fmt.Sprintf("event of %s: %s", name, text), func() bool {
-		for _, e := range h.events(name) {
+	h.Until(fmt.Sprintf("event of %s: %s", name, text), func() bool {
+		for _, e := range h.Events(name) {
 			if strings.HasPrefix(e, text) {
 				found = e
 			}
@@ -307,8 +312,8 @@ func (h *host) untilEvent(name, text string) string {
 // delete deletes a pod and waits until it is gone.
 func (h *host) delete(name string) {
 	h.t.Helper()
-	h.do(api.Delete(kinds.Ref{Kind: kinds.Pod, Key: kinds.Key{Namespace: "default", Name: name}}, ""))
-	h.until("pod "+name+" is gone", func() bool { return h.pod(name) == nil })
+	h.Write(api.Delete(kinds.Ref{Kind: kinds.Pod, Key: kinds.Key{Namespace: "default", Name: name}}, ""))
+	h.Until("pod "+name+" is gone", func() bool { return h.pod(name) == nil })
 }
 
 // log is what a container has written, without times.
@@ -371,31 +376,18 @@ func newRootfs(t testing.TB) string {
 	return dir
 }
 
-// eventsInOrder are the first events of a pod, in the order in which they were written.
-func (h *host) eventsInOrder(name string, most int) (out []string) {
+// eventsInOrder are the first events of a pod, as they were written.
+func (h *host) eventsInOrder(name string, most int) []string {
 	h.t.Helper()
-	var list []*corev1.Event
-	take := func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		list = nil
-		for o := range h.api.Store().List(kinds.Event, "") {
-			if e := o.(*corev1.Event); e.InvolvedObject.Name == name {
-				list = append(list, e)
-			}
-		}
-	}
-	if take(); len(list) < most && most < 99 {
-		h.until("events of "+name, func() bool { take(); return len(list) >= most })
-	}
-	slices.SortFunc(list, func(a, b *corev1.Event) int { return strings.Compare(versionText(a), versionText(b)) })
-	for _, e := range list {
-		out = append(out, e.Type+" "+e.Reason+": "+e.Message)
-	}
-	return out[:min(most, len(out))]
+	var list []string
+	h.Until("events of "+name, func() bool { list = h.Events(name); return len(list) >= most })
+	return list[:most]
 }
 
-func versionText(e *corev1.Event) string { return fmt.Sprintf("%20s", e.ResourceVersion) }
+func (h *host) pod(name string) *corev1.Pod {
+	p, _ := h.Get(kinds.Ref{Kind: kinds.Pod, Key: kinds.Key{Namespace: "default", Name: name}}).(*corev1.Pod)
+	return p
+}
 
 // anythingOf says whether the host has anything of a pod.
 func (h *host) anythingOf(uid string) bool {

@@ -33,10 +33,10 @@ spec:
 metadata: {name: asks}
 spec: {containers: [{name: c, command: [sleep, "1000"]}]}
 `)
-	h.until("ready", func() bool { return isReady(h.pod("web")) && isReady(h.pod("asks")) })
-	h.create(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}, Spec: corev1.ServiceSpec{ClusterIP: "10.96.3.3", Ports: []corev1.ServicePort{{Port: 80}}}})
+	h.Until("ready", func() bool { return isReady(h.pod("web")) && isReady(h.pod("asks")) })
+	h.Create(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}, Spec: corev1.ServiceSpec{ClusterIP: "10.96.3.3", Ports: []corev1.ServicePort{{Port: 80}}}})
 	yes, port, proto, n1 := true, int32(8080), corev1.ProtocolTCP, "n1"
-	h.create(&discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+	h.Create(&discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
 		AddressType: discoveryv1.AddressTypeIPv4, Ports: []discoveryv1.EndpointPort{{Port: &port, Protocol: &proto}},
 		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{h.pod("web").Status.PodIP}, NodeName: &n1, Conditions: discoveryv1.EndpointConditions{Ready: &yes}}}})
 	// A statically linked busybox cannot do it (it crashes), so the test itself goes into the
@@ -56,12 +56,12 @@ spec: {containers: [{name: c, command: [sleep, "1000"]}]}
 	require.True(t, inPod("web"), "to itself")
 	require.True(t, asks("env"))
 
-	h.create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n2"}, Spec: corev1.NodeSpec{PodCIDR: "10.244.2.0/24", PodCIDRs: []string{"10.244.2.0/24"}}})
-	n2 := h.get(kinds.Ref{Kind: kinds.Node, Key: kinds.Key{Name: "n2"}}).(*corev1.Node).DeepCopy()
+	h.Create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n2"}, Spec: corev1.NodeSpec{PodCIDR: "10.244.2.0/24", PodCIDRs: []string{"10.244.2.0/24"}}})
+	n2 := h.Get(kinds.Ref{Kind: kinds.Node, Key: kinds.Key{Name: "n2"}}).(*corev1.Node).DeepCopy()
 	n2.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.168.77.2"}}
-	h.do(api.UpdateStatus(n2))
+	h.Write(api.UpdateStatus(n2))
 	h.untilRoute("10.244.2.0/24 via 192.168.77.2", true)
-	h.do(api.Delete(kinds.RefOf(n2), ""))
+	h.Write(api.Delete(kinds.RefOf(n2), ""))
 	h.untilRoute("10.244.2.0/24", false)
 }
 
@@ -90,7 +90,7 @@ spec:
 	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(pod.ShimPID, syscall.SIGKILL))
 	h.untilEvent("a", "Normal SandboxChanged")
-	h.until("it runs again", func() bool {
+	h.Until("it runs again", func() bool {
 		s := h.pod("a").Status
 		return s.ContainerStatuses[0].RestartCount == 1 && s.ContainerStatuses[0].State.Running != nil && s.InitContainerStatuses[0].RestartCount == 1
 	})
@@ -116,7 +116,7 @@ spec: {containers: [{name: c, image: "late:1", imagePullPolicy: Never}]}
 
 func TestMadeVolumesChange(t *testing.T) {
 	h := newHost(t)
-	h.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "m"}, Data: map[string]string{"a": "1", "gone": "x"}})
+	h.Create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "m"}, Data: map[string]string{"a": "1", "gone": "x"}})
 	h.run(`
 metadata: {name: a}
 spec:
@@ -125,7 +125,7 @@ spec:
 `)
 	h.untilPhase("a", corev1.PodRunning)
 	require.Equal(t, "1", h.exec("a", "c", "cat /m/a"))
-	h.do(api.Update(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "m"}, Data: map[string]string{"a": "2", "dir": "y"}}))
+	h.Write(api.Update(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "m"}, Data: map[string]string{"a": "2", "dir": "y"}}))
 	h.agent.RefreshVolumes()
 	h.exec("a", "c", "until test $(cat /m/a) = 2; do sleep 0.01; done")
 	require.Equal(t, "a\ndir\n", h.exec("a", "c", "ls /m"))
@@ -186,8 +186,8 @@ spec:
   containers: [{name: c, command: [sh, -c, "while ! test -e /tmp/end; do sleep 0.01; done; exit 5"]}]
 `)
 	h.untilPhase("a", corev1.PodRunning)
-	h.goAway()
+	h.GoAway()
 	h.exec("a", "c", "touch /tmp/end")
-	h.comeBack()
+	h.ComeBack()
 	h.untilPhase("a", corev1.PodFailed)
 }
