@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/live/agent"
+	"seatrial.dev/seatrial/live/apitest"
 	"seatrial.dev/seatrial/live/image"
 )
 
@@ -190,4 +192,53 @@ spec:
 	h.exec("a", "c", "touch /tmp/end")
 	h.ComeBack()
 	h.untilPhase("a", corev1.PodFailed)
+}
+
+// TestProgram is the verb as people start it: a process that joins, runs a pod, and on
+// SIGTERM ends without the pod.
+func TestProgram(t *testing.T) {
+	h := newHost(t)
+	h.stop()
+	self := filepath.Join(t.TempDir(), "seatrial")
+	out, err := exec.CommandContext(h.ctx, "go", "build", "-o", self, "seatrial.dev/seatrial/cmd/seatrial").CombinedOutput()
+	require.NoError(t, err, string(out))
+	start := func() *exec.Cmd {
+		cmd := exec.CommandContext(h.ctx, self, "agent", "--server", h.URL, "--token", apitest.Token, "--ca-hash", h.Hash, "--node-name", "n1",
+			"--node-ip", hostIP, "--data-dir", h.cfg.DataDir, "--images-dir", h.cfg.ImageDir, "--runtime-binary", h.cfg.RuntimeBinary,
+			"--cgroup-root", h.cfg.CgroupRoot, "--netns-dir", h.cfg.NetnsDir, "--capacity", "cpu=3", "--label", "rack=r1")
+		cmd.Stderr = os.Stderr
+		require.NoError(t, cmd.Start())
+		return cmd
+	}
+	cmd := start()
+	h.run(`
+metadata: {name: a}
+spec: {containers: [{name: c, command: [sleep, "1000"]}]}
+`)
+	h.untilPhase("a", corev1.PodRunning)
+	require.Equal(t, "3", h.node().Status.Capacity.Cpu().String())
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	require.NoError(t, err)
+	for line := range strings.Lines(string(status)) {
+		if strings.HasPrefix(line, "VmRSS") || strings.HasPrefix(line, "RssAnon") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, cmd.Wait())
+	h.start()
+	before := h.pod("a").Status.ContainerStatuses[0]
+	h.delete("a")
+	h.untilClean("a")
+	require.Zero(t, before.RestartCount)
+
+	for want, args := range map[string][]string{
+		"want a quantity":  {"--capacity", "cpu=much"},
+		"want KEY[=VALUE]": {"--taint", "a"},
+		"want an IPv4":     {"--node-ip", "x"},
+	} {
+		out, err := exec.CommandContext(h.ctx, self, append([]string{"agent", "--server", "https://127.0.0.1:1"}, args...)...).CombinedOutput()
+		require.Error(t, err)
+		require.Contains(t, string(out), want)
+	}
 }
