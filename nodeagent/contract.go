@@ -71,8 +71,8 @@ type (
 	// SandboxGone answers StopSandbox.
 	SandboxGone struct{ Pod types.UID }
 
-	// SandboxLost says that a sandbox ended unasked; the exits of its containers have
-	// been told before. There is nothing to stop.
+	// SandboxLost says that a sandbox ended unasked. The exits of its containers come
+	// after it; there is nothing to stop.
 	SandboxLost struct{ Pod types.UID }
 
 	// ContainerStarted answers StartContainer.

@@ -99,6 +99,12 @@ func (h *host) command(t *testing.T, d *datadriven.TestData) string {
 		h.step(PodGone{Key: kinds.KeyOf(p), UID: p.UID})
 	case "sandbox":
 		h.step(SandboxReady{Pod: h.uid(first), IP: arg("ip", "10.244.0.5"), Err: arg("err", "")})
+	case "sandboxlost":
+		h.step(SandboxLost{Pod: h.uid(first)})
+	case "adopted":
+		h.adopted(first, arg("ip", "10.244.0.5"), d.Input)
+	case "images":
+		h.step(ImagesSeen{Images: []corev1.ContainerImage{{Names: strings.Fields(d.Input), SizeBytes: 7}}})
 	case "sandboxgone":
 		h.step(SandboxGone{Pod: h.uid(first)})
 	case "pulled":
@@ -404,4 +410,24 @@ func stateWord(s corev1.ContainerState) string {
 		return fmt.Sprintf("%s(%d)", s.Terminated.Reason, s.Terminated.ExitCode)
 	}
 	return s.Waiting.Reason
+}
+
+// adopted offers a pod that runs: containers in the order i=running, c=exited(CODE) and
+// so on, each NAME#RUN=running or NAME#RUN=CODE. They have been running for a minute.
+func (h *host) adopted(pod, ip, runs string) {
+	in := Adopted{Pod: h.uid(pod), IP: ip}
+	for _, r := range strings.Fields(runs) {
+		id, state, _ := strings.Cut(r, "=")
+		name, run, _ := strings.Cut(id, "#")
+		c := AdoptedContainer{ID: ContainerID{Pod: in.Pod, Name: name}, StartedAt: h.now.Add(-time.Minute)}
+		fmt.Sscan(run, &c.ID.Run)
+		c.RuntimeID = fmt.Sprintf("containerd://%s-%s-%d", pod, name, c.ID.Run)
+		if state != "running" {
+			c.Exit, c.FinishedAt = &ContainerExited{ID: c.ID}, h.now.Add(-time.Second)
+			fmt.Sscan(state, &c.Exit.ExitCode)
+		}
+		h.runs[pod+"/"+name] = c.ID.Run
+		in.Containers = append(in.Containers, c)
+	}
+	h.step(in)
 }

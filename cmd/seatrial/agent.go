@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,9 @@ import (
 	"seatrial.dev/seatrial/live/agent"
 	"seatrial.dev/seatrial/live/network"
 )
+
+// agentGCPercent keeps the heap near what lives in it: the host's memory is for its pods.
+const agentGCPercent = 50
 
 type agentFlags struct {
 	cfg                agent.Config
@@ -41,6 +45,9 @@ not depend on the agent: they run on when it ends, and are taken over by the nex
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := f.read(); err != nil {
 				return status{exitInput, err}
+			}
+			if os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(agentGCPercent)
 			}
 			err := agent.Run(c.Context(), f.cfg)
 			if errors.Is(err, agent.ErrNotJoined) {

@@ -84,6 +84,7 @@ func New(ctx context.Context, cfg Config) (*Agent, error) {
 		}
 	}
 	a := &Agent{cfg: cfg, inbox: make(chan any, inboxMax), seen: map[kinds.Key]types.UID{}, adoptable: map[types.UID]*nodeagent.Adopted{}}
+	a.net.ready = make(chan struct{})
 	a.proxy = serviceProxy{bell: make(bell, 1), events: make(chan store.Event, proxyQueue)}
 	a.routes = routes{bell: make(bell, 1), byNode: map[string]podnet.NodeRoute{}}
 	var err error

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -24,15 +26,17 @@ import (
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/live/agent"
+	"seatrial.dev/seatrial/live/apitest"
 	"seatrial.dev/seatrial/live/image"
 	"seatrial.dev/seatrial/live/runtime"
 	"seatrial.dev/seatrial/live/runtime/cgroup"
 )
 
 const (
-	eventMax = 30 * time.Second // how long a test waits for what must come
+	eventMax = apitest.EventMax // how long a test waits for what must come
 	hostIP   = "192.168.77.1"
-	inside   = "SEATRIAL_TEST_HOST" // says that this process has namespaces of its own
+	inside   = "SEATRIAL_TEST_HOST"  // says that this process has namespaces of its own
+	fetch    = "SEATRIAL_TEST_FETCH" // makes this process fetch an address and end
 	busybox  = "seatrial.test/busybox:1"
 )
 
@@ -54,6 +58,9 @@ func missing() (out []string) {
 
 // TestMain runs the tests once more in a network and mounts of their own: a host.
 func TestMain(m *testing.M) {
+	if url := os.Getenv(fetch); url != "" {
+		os.Exit(fetchURL(url))
+	}
 	if os.Getenv(inside) != "" {
 		code := m.Run()
 		if built != "" {
@@ -74,6 +81,20 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	os.Exit(cmd.ProcessState.ExitCode())
+}
+
+// fetchURL prints what an address answers: the test goes into a pod's network by it.
+func fetchURL(url string) int {
+	resp, err := (&http.Client{Timeout: time.Second}).Get(url)
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(os.Stdout, resp.Body); err != nil {
+		return 1
+	}
+	return 0
 }
 
 func needHost(t testing.TB) {
@@ -121,7 +142,9 @@ var hosts atomic.Int64
 
 // host is a server and one agent, in this process.
 type host struct {
-	*server
+	*apitest.Server
+	t     testing.TB
+	ctx   context.Context
 	cfg   agent.Config
 	store *image.Store
 	agent *agent.Agent
@@ -133,10 +156,12 @@ func newHost(t testing.TB, edit ...func(*agent.Config)) *host {
 	needHost(t)
 	path, err := program()
 	require.NoError(t, err)
-	h := &host{server: newServer(t, hostIP+":0")}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	h := &host{Server: apitest.New(t, hostIP+":0"), t: t, ctx: ctx}
 	dir := t.TempDir()
 	h.cfg = agent.Config{
-		Server: h.url, Token: joinToken, CAHash: h.hash, NodeName: "n1", NodeIP: netip.MustParseAddr(hostIP),
+		Server: h.URL, Token: apitest.Token, CAHash: h.Hash, NodeName: "n1", NodeIP: netip.MustParseAddr(hostIP),
 		DataDir: filepath.Join(dir, "agent"), ImageDir: filepath.Join(dir, "images"), RuntimeBinary: path, NetnsDir: filepath.Join(dir, "netns"),
 		CgroupRoot: fmt.Sprintf("/seatrial-test-agent-%d-%d", os.Getpid(), hosts.Add(1)),
 		Log:        func(line string) { t.Log("agent:", line) },
@@ -152,15 +177,15 @@ func newHost(t testing.TB, edit ...func(*agent.Config)) *host {
 	require.NoError(t, err)
 	t.Cleanup(h.sweep)
 	h.start()
-	h.until("the node is registered", func() bool { return h.node() != nil })
+	h.Until("the node is registered", func() bool { return h.node() != nil })
 	n := h.node().DeepCopy()
 	n.Spec.PodCIDR, n.Spec.PodCIDRs = "10.244.1.0/24", []string{"10.244.1.0/24"}
-	h.do(api.Update(n))
+	h.Write(api.Update(n))
 	return h
 }
 
 func (h *host) node() *corev1.Node {
-	n, _ := h.get(kinds.Ref{Kind: kinds.Node, Key: kinds.Key{Name: "n1"}}).(*corev1.Node)
+	n, _ := h.Get(kinds.Ref{Kind: kinds.Node, Key: kinds.Key{Name: "n1"}}).(*corev1.Node)
 	return n
 }
 
@@ -236,7 +261,7 @@ func (h *host) run(text string) string {
 		grace := int64(1)
 		p.Spec.TerminationGracePeriodSeconds = &grace
 	}
-	h.create(p)
+	h.Create(p)
 	return p.Name
 }
 
@@ -248,7 +273,7 @@ func (h *host) untilPhase(name string, phase corev1.PodPhase) *corev1.Pod {
 			h.explain(name)
 		}
 	}()
-	h.until(fmt.Sprintf("pod %s is %s", name, phase), func() bool {
+	h.Until(fmt.Sprintf("pod %s is %s", name, phase), func() bool {
 		p := h.pod(name)
 		return p != nil && p.Status.Phase == phase
 	})
@@ -261,7 +286,7 @@ func (h *host) explain(name string) {
 		text, _ := yaml.Marshal(p.Status)
 		h.t.Log(string(text))
 	}
-	h.t.Log(strings.Join(h.events(name), "\n"))
+	h.t.Log(strings.Join(h.Events(name), "\n"))
 }
 
 // untilEvent waits for an event that begins with a text.
@@ -273,8 +298,8 @@ func (h *host) untilEvent(name, text string) string {
 			h.explain(name)
 		}
 	}()
-	h.until(fmt.Sprintf("event of %s: %s", name, text), func() bool {
-		for _, e := range h.events(name) {
+	h.Until(fmt.Sprintf("event of %s: %s", name, text), func() bool {
+		for _, e := range h.Events(name) {
 			if strings.HasPrefix(e, text) {
 				found = e
 			}
@@ -287,8 +312,8 @@ func (h *host) untilEvent(name, text string) string {
 // delete deletes a pod and waits until it is gone.
 func (h *host) delete(name string) {
 	h.t.Helper()
-	h.do(api.Delete(kinds.Ref{Kind: kinds.Pod, Key: kinds.Key{Namespace: "default", Name: name}}, ""))
-	h.until("pod "+name+" is gone", func() bool { return h.pod(name) == nil })
+	h.Write(api.Delete(kinds.Ref{Kind: kinds.Pod, Key: kinds.Key{Namespace: "default", Name: name}}, ""))
+	h.Until("pod "+name+" is gone", func() bool { return h.pod(name) == nil })
 }
 
 // log is what a container has written, without times.
@@ -349,4 +374,41 @@ func newRootfs(t testing.TB) string {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "etc/passwd"), []byte("root:x:0:0::/:/bin/sh\nweb:x:1000:1001::/home:/bin/sh\n"), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "etc/group"), []byte("web:x:1001:\nstaff:x:1002:web\n"), 0o644))
 	return dir
+}
+
+// eventsInOrder are the first events of a pod, as they were written.
+func (h *host) eventsInOrder(name string, most int) []string {
+	h.t.Helper()
+	var list []string
+	h.Until("events of "+name, func() bool { list = h.Events(name); return len(list) >= most })
+	return list[:most]
+}
+
+func (h *host) pod(name string) *corev1.Pod {
+	p, _ := h.Get(kinds.Ref{Kind: kinds.Pod, Key: kinds.Key{Namespace: "default", Name: name}}).(*corev1.Pod)
+	return p
+}
+
+// anythingOf says whether the host has anything of a pod.
+func (h *host) anythingOf(uid string) bool {
+	for _, pattern := range []string{"agent/pods/" + uid, "agent/logs/*_" + uid, "agent/containers/" + uid + "-*", "agent/runtime/*/" + uid, "netns/*" + uid, "images/mounts/" + uid + "*"} {
+		list, err := filepath.Glob(filepath.Join(filepath.Dir(h.cfg.DataDir), pattern))
+		require.NoError(h.t, err)
+		if len(list) > 0 {
+			return true
+		}
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	require.NoError(h.t, err)
+	return strings.Contains(string(mounts), uid)
+}
+
+// untilClean waits until nothing is left of any pod of this name.
+func (h *host) untilClean(name string) {
+	h.t.Helper()
+	require.Eventually(h.t, func() bool {
+		list, err := filepath.Glob(filepath.Join(h.cfg.DataDir, "logs", "default_"+name+"_*"))
+		require.NoError(h.t, err)
+		return len(list) == 0
+	}, eventMax, 5*time.Millisecond)
 }

@@ -96,7 +96,7 @@ func membership(ctx context.Context, c *Config) (*Membership, error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return nil, err
 	}
-	return m, writeJSON(file, m)
+	return m, writeJSON(file, m, true)
 }
 
 func readMembership(file, node string) (*Membership, error) {
@@ -121,8 +121,9 @@ func readMembership(file, node string) (*Membership, error) {
 	return &m, nil
 }
 
-// writeJSON replaces a file in one step; nobody else may read it.
-func writeJSON(file string, v any) error {
+// writeJSON replaces a file in one step; nobody else may read it. With sync it is on the
+// disk afterwards.
+func writeJSON(file string, v any, sync bool) error {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -132,7 +133,10 @@ func writeJSON(file string, v any) error {
 		return err
 	}
 	_, err = f.Write(raw)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+	if err == nil && sync {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), file)
 	}
 	if err != nil {

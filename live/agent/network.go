@@ -19,18 +19,34 @@ import (
 // networkRetry is the wait before the host's network is tried again.
 const networkRetry = 2 * time.Second
 
+// networkWait is how long a sandbox waits for it, rather than to be tried again later.
+const networkWait = 2 * time.Second
+
 // hostNetwork is the host's pod network, once its node has a range of addresses.
 type hostNetwork struct {
 	mu      sync.Mutex
 	cidr    netip.Prefix // that is being set up, or is
 	net     *podnet.Network
 	problem string
+	ready   chan struct{} // closed when there is a network
 }
 
 func (n *hostNetwork) get() *podnet.Network {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.net
+}
+
+// wait gives a network that is being set up a little time.
+func (n *hostNetwork) wait(ctx context.Context) *podnet.Network {
+	t := time.NewTimer(networkWait)
+	defer t.Stop()
+	select {
+	case <-n.ready:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return n.get()
 }
 
 // why says why there is none.
@@ -83,11 +99,15 @@ func (a *Agent) setupNetwork(ctx context.Context, cidr netip.Prefix, keep []stri
 		net, err := podnet.Setup(podnet.Host{PodCIDR: cidr, NodeIP: a.cfg.NodeIP, Dir: filepath.Join(a.cfg.DataDir, "network"),
 			NetnsDir: a.cfg.NetnsDir, Mode: a.cfg.NetworkMode, ClusterCIDRs: []netip.Prefix{a.member.PodCIDR}})
 		if err == nil {
+			for _, w := range net.Warnings() {
+				a.log("pod network: %s", w)
+			}
 			if err := net.Sweep(keep); err != nil {
 				a.log("%v", err)
 			}
 			a.net.mu.Lock()
 			a.net.net, a.net.problem = net, ""
+			close(a.net.ready)
 			a.net.mu.Unlock()
 			a.proxy.wake()
 			a.routes.wake()

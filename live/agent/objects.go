@@ -129,14 +129,18 @@ func (a *Agent) setupVolumes(ctx context.Context, pod *corev1.Pod, update bool) 
 	return volume.Setup(a.volumesDir(pod.UID), a.about(pod, ""), objects, update)
 }
 
-// refreshVolumes looks at all pods' volumes now and then, one pod after the other, spread
-// over the time.
+// refreshVolumes looks at all pods' volumes now and then.
 func (a *Agent) refreshVolumes(ctx context.Context) {
 	for sleep(ctx, volumesEvery/2+rand.N(volumesEvery/2)) {
-		for _, p := range a.pods.all() {
-			if api := p.seen(); api != nil && madeOfObjects(api) {
-				a.queue(p, func(ctx context.Context) { a.refreshPod(ctx, p) })
-			}
+		a.RefreshVolumes()
+	}
+}
+
+// RefreshVolumes lets all volumes that are made of objects be brought up to date now.
+func (a *Agent) RefreshVolumes() {
+	for _, p := range a.pods.all() {
+		if api := p.seen(); api != nil && madeOfObjects(api) {
+			a.queue(p, func(ctx context.Context) { a.refreshPod(ctx, p) })
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (a *Agent) sandboxFor(ctx context.Context, p *pod, pod *corev1.Pod) (ip str
 	}
 	var net *podnet.Network
 	if !pod.Spec.HostNetwork {
-		if net = a.net.get(); net == nil {
+		if net = a.net.wait(ctx); net == nil {
 			return "", errors.New(networkNotReady + a.net.why())
 		}
 	}
@@ -101,7 +101,8 @@ func (a *Agent) sandboxFor(ctx context.Context, p *pod, pod *corev1.Pod) (ip str
 	if err := a.writeEtc(pod, ip, spec.Hostname); err != nil {
 		return "", err
 	}
-	if err := writeJSON(filepath.Join(dir, "pod.json"), kept{pod.Namespace, pod.Name, ip}); err != nil {
+	// A crash of the host that loses it loses the pod, too.
+	if err := writeJSON(filepath.Join(dir, "pod.json"), kept{pod.Namespace, pod.Name, ip}, false); err != nil {
 		return "", err
 	}
 	p.setAddress(ip)

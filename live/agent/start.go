@@ -204,9 +204,11 @@ func (a *Agent) exit(x runtime.Exit) {
 	}
 	p := a.pods.of(id.Pod)
 	a.queue(p, func(ctx context.Context) {
-		if id.Name == "" {
+		if p.sandbox && (id.Name == "" || x.Lost) {
 			p.sandbox = false
 			a.tell(nodeagent.SandboxLost{Pod: id.Pod})
+		}
+		if id.Name == "" {
 			return
 		}
 		in := a.exited(p.seen(), id, x)

@@ -86,6 +86,8 @@ type Network struct {
 	bridge netlink.Link
 	vxlan  netlink.Link // nil unless the mode is VXLAN
 
+	warnings []string
+
 	mu    sync.Mutex
 	addrs *addresses
 }
@@ -143,18 +145,19 @@ func (n *Network) setup() (err error) {
 	if err := n.setupVXLAN(uplink); err != nil {
 		return fmt.Errorf("VXLAN device %s: %w", n.vxlanName(), err)
 	}
-	for _, s := range []struct{ file, missing string }{
-		{"/proc/sys/net/ipv4/ip_forward", "the kernel does not forward IPv4"},
-		{"/proc/sys/net/bridge/bridge-nf-call-iptables", "the kernel has no br_netfilter (modprobe br_netfilter), without which services do not work between pods of one host"},
-	} {
-		if err := os.WriteFile(s.file, []byte("1"), 0o644); errors.Is(err, os.ErrNotExist) {
-			return errors.New(s.missing)
-		} else if err != nil {
-			return err
-		}
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
+		return fmt.Errorf("let the host forward: %w", err)
 	}
-	return nil
+	err = os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte("1"), 0o644)
+	if errors.Is(err, os.ErrNotExist) {
+		n.warnings = append(n.warnings, "the kernel has no br_netfilter (modprobe br_netfilter), so a service does not lead to a pod on the same host as the one that asks")
+		return nil
+	}
+	return err
 }
+
+// Warnings say what does not work on this host, for people.
+func (n *Network) Warnings() []string { return n.warnings }
 
 // uplink is the device that has the node's address; nil if that is not known.
 func (n *Network) uplink() (netlink.Link, error) {
