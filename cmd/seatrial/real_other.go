@@ -34,6 +34,12 @@ func labCommand() *cobra.Command {
 	return linuxOnly("lab", "Several hosts on this machine, with a real cluster on them (Linux only)")
 }
 
+func labHostCommand() *cobra.Command {
+	c := linuxOnly("lab-host", "")
+	c.Hidden = true
+	return c
+}
+
 // checkForLab refuses all.
 func checkForLab(*scenarios.Scenario) error { return errNotLinux }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/cgroups"
@@ -149,6 +150,29 @@ func (l *Lab) freeze(ctx context.Context, host string, from, to Phase, how cgrou
 		}
 		h.Phase = to
 		return s.save()
+	})
+}
+
+// AddService gives a host one more service, from now on and after each restart.
+func (l *Lab) AddService(ctx context.Context, host string, service Service) error {
+	if err := service.validate(); err != nil {
+		return err
+	}
+	return l.on(ctx, host, func(s *state, h *hostState) error {
+		if h.Phase != Running {
+			return fmt.Errorf("it is %s", h.Phase)
+		}
+		i := slices.IndexFunc(s.Config.Hosts, func(c Host) bool { return c.Name == host })
+		of := &s.Config.Hosts[i]
+		if len(of.Services) == servicesMax {
+			return fmt.Errorf("it has %d services, which is the most", servicesMax)
+		}
+		of.Services = append(of.Services, service)
+		if err := s.save(); err != nil {
+			return err
+		}
+		_, err := ask(ctx, s, host, order{Op: opAdd, Spec: &service})
+		return err
 	})
 }
 

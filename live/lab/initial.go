@@ -115,16 +115,24 @@ func (i *initial) live(b birth) (err error) {
 			i.reap()
 		}
 	}()
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	for _, s := range b.Services {
-		i.order = append(i.order, s.Name)
-		i.services[s.Name] = &service{Service: s}
-		if err := i.start(i.services[s.Name]); err != nil {
+		if err := i.add(s); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// add starts a service that the host did not have.
+func (i *initial) add(s Service) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.services[s.Name] != nil {
+		return fmt.Errorf("service %s is there already", s.Name)
+	}
+	i.order = append(i.order, s.Name)
+	i.services[s.Name] = &service{Service: s}
+	return i.start(i.services[s.Name])
 }
 
 // reap takes in all that have ended: services, and orphans of theirs.

@@ -13,6 +13,7 @@ import (
 // Orders, one on a connection.
 const (
 	opStatus = "status"
+	opAdd    = "add"
 	opStart  = "start"
 	opStop   = "stop"
 	opKill   = "kill"
@@ -22,6 +23,7 @@ const (
 type order struct {
 	Op      string
 	Service string   `json:",omitempty"`
+	Spec    *Service `json:",omitempty"` // of the service to add
 	Argv    []string `json:",omitempty"`
 }
 
@@ -96,6 +98,11 @@ func (i *initial) obey(o order, c net.Conn) (answer, error) {
 		return answer{Services: i.status()}, nil
 	case opExec:
 		return i.exec(o.Argv, c)
+	case opAdd:
+		if o.Spec == nil {
+			return answer{}, errors.New("no service to add")
+		}
+		return answer{}, i.add(*o.Spec)
 	case opStart, opStop, opKill:
 		return answer{}, i.change(o.Op, o.Service)
 	}

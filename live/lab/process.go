@@ -214,6 +214,9 @@ func groupOf(s *state, name string) (cgroups.Manager, error) {
 	return m, nil
 }
 
+// DataPath is where this machine sees a host's DataDir; dir is the lab's.
+func DataPath(dir, host string) string { return filepath.Join(dir, "hosts", host, "data") }
+
 func hostDir(s *state, name string) string { return filepath.Join(s.Config.Dir, "hosts", name) }
 
 const ordersName = "orders.sock"

@@ -48,6 +48,14 @@ type process struct {
 	Start uint64 // clock ticks since boot
 }
 
+// String is "agent (pid 7)", or how it ended.
+func (s ServiceStatus) String() string {
+	if !s.Running {
+		return s.Name + " (" + s.Ended + ")"
+	}
+	return fmt.Sprintf("%s (pid %d)", s.Name, s.Pid)
+}
+
 // cut is one way.
 type cut struct{ From, To string }
 
