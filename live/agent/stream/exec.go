@@ -92,9 +92,6 @@ func (s *Server) attach(w http.ResponseWriter, r *http.Request, t *target) error
 	if !s.runs(r.Context(), t.Run) {
 		return refuse(http.StatusNotFound, "container not found (%q)", t.container)
 	}
-	if t.TTY { // its output is one stream, whatever the client thinks
-		o.stderr = false
-	}
 	e, err := s.open(w, r, o)
 	if e == nil {
 		return err

@@ -64,6 +64,9 @@ func newKubectl(t testing.TB) *kubectl {
 	pods.put("talk", "echo", stream.Place{UID: "uid-talk", Netns: talk, Run: echo.ID, Log: echo.LogPath})
 	pods.put("talk", "other", stream.Place{UID: "uid-talk", Netns: talk, Run: runtime.ID{Pod: "uid-talk", Name: "other"}})
 
+	term := h.run(runtime.ContainerSpec{ID: runtime.ID{Pod: "uid-talk", Name: "term"}, Stdin: true, TTY: true}, "read line; echo got $line; exit 5")
+	pods.put("talk", "term", stream.Place{UID: "uid-talk", Netns: talk, Run: term.ID, Log: term.LogPath})
+
 	c, url := newControl(t, ca, endpoint(t, ca, pods, h.client), apiserver.Config{Authenticate: func(r *http.Request) (apiserver.Caller, error) {
 		if r.Header.Get("Upgrade") == "websocket" {
 			k.upgrades.Add(1)
@@ -75,7 +78,7 @@ func newKubectl(t testing.TB) *kubectl {
 		}
 	}})
 	c.pod(t, "web", corev1.Container{Name: "web", Ports: []corev1.ContainerPort{{ContainerPort: 8080}}})
-	c.pod(t, "talk", corev1.Container{Name: "echo", Stdin: true}, corev1.Container{Name: "other"})
+	c.pod(t, "talk", corev1.Container{Name: "echo", Stdin: true}, corev1.Container{Name: "other"}, corev1.Container{Name: "term", Stdin: true, TTY: true})
 	k.url = url
 	require.Eventually(t, func() bool {
 		data, _ := os.ReadFile(second.LogPath)
@@ -350,6 +353,27 @@ func BenchmarkExec(b *testing.B) {
 			}
 		})
 	}
+}
+
+// TestKubectlAttachWithoutTerminal: the container has one, its user does not want it.
+func TestKubectlAttachWithoutTerminal(t *testing.T) {
+	k := newKubectl(t)
+	cmd := k.command("attach", "-i", "talk", "-c", "term")
+	cmd.Env = append(cmd.Env, spdyOnly...)
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	_, err = io.WriteString(in, "hello\n")
+	require.NoError(t, err)
+	lines := bufio.NewScanner(out)
+	for !strings.Contains(lines.Text(), "got hello") {
+		require.True(t, lines.Scan(), "no answer")
+	}
+	_, _ = io.Copy(io.Discard, out)
+	_ = cmd.Wait()
+	require.Equal(t, 5, cmd.ProcessState.ExitCode())
 }
 
 // terminal makes a pair of ends.

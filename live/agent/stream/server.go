@@ -46,7 +46,6 @@ type Place struct {
 	IP    string // where it is reached by others; empty for the loopback device
 
 	Run         runtime.ID // the present run of the container, or its last
-	TTY         bool       // it was started with a terminal
 	Log         string     // path of the present run's log
 	PreviousLog string     // of the run before; empty for none
 }
