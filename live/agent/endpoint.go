@@ -96,11 +96,5 @@ func (p places) Find(namespace, name, container string) (stream.Place, error) {
 		run.Run--
 		place.PreviousLog = p.a.logPath(api, run)
 	}
-	place.TTY = hasTerminal(api, container)
 	return place, nil
-}
-
-func hasTerminal(pod *corev1.Pod, container string) bool {
-	of := func(c corev1.Container) bool { return c.Name == container && c.TTY }
-	return slices.ContainsFunc(pod.Spec.Containers, of) || slices.ContainsFunc(pod.Spec.InitContainers, of)
 }

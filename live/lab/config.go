@@ -56,6 +56,21 @@ type Config struct {
 	Subnet netip.Prefix // DefaultSubnet; at least a /24
 	Binary string       // to be the hosts; this program
 	Hosts  []Host
+	// Shared are folders of Dir that are made for hosts to bind.
+	Shared []string
+}
+
+// makeShared makes the folders that hosts share.
+func (c *Config) makeShared() error {
+	for _, name := range c.Shared {
+		if !filepath.IsLocal(name) || filepath.Base(name) != name {
+			return fmt.Errorf("lab: shared folder %q: want a name", name)
+		}
+		if err := os.Mkdir(filepath.Join(c.Dir, name), 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+			return fmt.Errorf("lab: %w", err)
+		}
+	}
+	return nil
 }
 
 // Host is one to be made.
@@ -201,9 +216,6 @@ func (s *Service) validate() error {
 }
 
 func (b *Bind) validate() error {
-	if _, err := os.Stat(b.From); err != nil {
-		return fmt.Errorf("bind: %w", err)
-	}
 	if filepath.Clean(b.To) == b.To {
 		for _, below := range []string{"/run/", "/tmp/", DataDir + "/"} {
 			if strings.HasPrefix(b.To, below) {
@@ -216,6 +228,13 @@ func (b *Bind) validate() error {
 
 // preflight says what the machine lacks, before anything is made.
 func (c *Config) preflight() error {
+	for _, h := range c.Hosts {
+		for _, b := range h.Binds {
+			if _, err := os.Stat(b.From); err != nil {
+				return fmt.Errorf("lab: host %q: bind: %w", h.Name, err)
+			}
+		}
+	}
 	if os.Geteuid() != 0 {
 		return errors.New("lab: hosts can be made by root only: run it with sudo")
 	}

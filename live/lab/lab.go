@@ -31,13 +31,18 @@ func Up(ctx context.Context, config Config) (*Lab, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
-	if err := config.preflight(); err != nil {
-		return nil, err
-	}
 	l := &Lab{dir: config.Dir}
 	made, err := makeDir(config.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
+	}
+	if err := config.makeShared(); err != nil {
+		forget(&config, made)
+		return nil, err
+	}
+	if err := config.preflight(); err != nil {
+		forget(&config, made)
+		return nil, err
 	}
 	held, err := lock(ctx, l.dir)
 	if err != nil {
@@ -46,7 +51,7 @@ func Up(ctx context.Context, config Config) (*Lab, error) {
 	defer held.Close()
 	s, err := begin(config, made)
 	if err != nil {
-		forget(config.Dir, made)
+		forget(&config, made)
 		return nil, err
 	}
 	if err := l.up(ctx, s); err != nil {
@@ -58,11 +63,14 @@ func Up(ctx context.Context, config Config) (*Lab, error) {
 }
 
 // forget removes what Up has made before it was refused, if no lab is there.
-func forget(dir string, made []string) {
-	if _, err := os.Stat(filepath.Join(dir, "state.json")); err == nil {
+func forget(c *Config, made []string) {
+	if _, err := os.Stat(filepath.Join(c.Dir, "state.json")); err == nil {
 		return
 	}
-	_ = os.Remove(filepath.Join(dir, "lock"))
+	_ = os.Remove(filepath.Join(c.Dir, "lock"))
+	for _, name := range c.Shared {
+		_ = os.Remove(filepath.Join(c.Dir, name))
+	}
 	for _, d := range made {
 		_ = os.Remove(d)
 	}

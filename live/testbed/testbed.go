@@ -163,7 +163,7 @@ func (c *Config) lab() lab.Config {
 		hosts = append(hosts, lab.Host{Name: n.Name, Addr: lab.NodeAddr(c.Subnet, i),
 			Binds: []lab.Bind{{From: filepath.Join(c.Dir, "images"), To: imagesDir, Write: true}}})
 	}
-	return lab.Config{Name: c.Name, Dir: c.Dir, Subnet: c.Subnet, Binary: c.Binary, Hosts: hosts}
+	return lab.Config{Name: c.Name, Dir: c.Dir, Subnet: c.Subnet, Binary: c.Binary, Hosts: hosts, Shared: []string{"images"}}
 }
 
 // agentService is one node's agent. Its capacity is the scenario's: the hosts share a
