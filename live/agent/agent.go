@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
 	"seatrial.dev/seatrial/cluster/kinds"
@@ -338,6 +339,9 @@ func (a *Agent) do(e nodeagent.Effect) {
 	case nodeagent.Write:
 		a.tasks.Go(func() {
 			_, err := a.client.Do(a.ctx, e.Request)
+			if err != nil && a.ctx.Err() == nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) && !apierrors.IsAlreadyExists(err) {
+				a.log("%s: %v", e.Request, err)
+			}
 			a.tell(nodeagent.Wrote{Tag: e.Tag, Err: err})
 		})
 	case nodeagent.Say:

@@ -27,6 +27,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -273,6 +274,10 @@ func TestJoin(t *testing.T) {
 	require.NoError(t, err)
 	_, err = n1.Do(t.Context(), api.Create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}))
 	require.NoError(t, err)
+	_, err = c.Do(t.Context(), api.Patch(kinds.Ref{Kind: kinds.Node, Key: kinds.Key{Name: "n1"}}, types.StrategicMergePatchType, []byte(`{"spec":{"taints":[{"key":"k","effect":"NoSchedule"}]}}`)))
+	require.NoError(t, err)
+	_, err = n1.Do(t.Context(), api.Create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}))
+	require.True(t, apierrors.IsAlreadyExists(err), "as an agent finds out after a reboot, whatever taints the node has by now: %v", err)
 	mayOnlyItsOwn(t, c, n1)
 }
 

@@ -135,7 +135,7 @@ func itself(node string, r *api.Request, stored kinds.Object) string {
 		return "" // a deletion, which is not among a node's rights
 	}
 	was, _ := stored.(*corev1.Node)
-	if was == nil {
+	if was == nil || r.Verb == api.VerbCreate { // one that is there already is refused as such
 		was = &corev1.Node{}
 	} else if r.Subresource == "" {
 		switch {
