@@ -186,17 +186,35 @@ func (v *View) Heartbeat(node string) (last time.Time, steady bool) {
 }
 
 // UnheardAfter is the annotation of a node's Lease by which membership gossip says
-// that the host was given up for dead. Its value is the Lease's renewTime then (RFC
-// 3339), so the next renewal disproves it, whatever the hosts' clocks say.
+// that the host was given up for dead. Its value is when the host was last heard of
+// (LastHeard, RFC 3339), so the next heartbeat disproves it, whatever the hosts' clocks
+// say.
 const UnheardAfter = "seatrial.dev/unheard-after"
 
 // Unheard says whether the other hosts have given up a node for dead, and no heartbeat
 // has disproved them.
 func (v *View) Unheard(node string) bool {
 	l := Get[*coordinationv1.Lease](v, kinds.Lease, kinds.Key{Namespace: NodeLeaseNamespace, Name: node})
-	if l == nil || l.Spec.RenewTime == nil {
+	if l == nil {
 		return false
 	}
 	after, err := time.Parse(time.RFC3339Nano, l.Annotations[UnheardAfter])
-	return err == nil && after.Equal(l.Spec.RenewTime.Time)
+	return err == nil && after.Equal(LastHeard(v.Node(node), l))
+}
+
+// LastHeard is the later of a Lease's renewal and the heartbeat of the node's condition
+// Ready; the zero time if there is neither. Either object may be nil.
+func LastHeard(n *corev1.Node, l *coordinationv1.Lease) (last time.Time) {
+	if l != nil && l.Spec.RenewTime != nil {
+		last = l.Spec.RenewTime.Time
+	}
+	if n == nil {
+		return last
+	}
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady && c.LastHeartbeatTime.After(last) {
+			last = c.LastHeartbeatTime.Time
+		}
+	}
+	return last
 }

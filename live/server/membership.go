@@ -76,14 +76,15 @@ func (p *Plane) giveUp(ctx context.Context, node string) error {
 	var err error
 	derr := p.Do(ctx, func(now time.Time, a *api.API) {
 		l, ok := a.Store().Get(kinds.Ref{Kind: kinds.Lease, Key: kinds.Key{Namespace: view.NodeLeaseNamespace, Name: node}}).(*coordinationv1.Lease)
-		if !ok || l.Spec.RenewTime == nil {
+		if !ok {
 			return // it was never heard of
 		}
+		n, _ := a.Store().Get(kinds.Ref{Kind: kinds.Node, Key: kinds.Key{Name: node}}).(*corev1.Node)
 		c := l.DeepCopy()
 		if c.Annotations == nil {
 			c.Annotations = map[string]string{}
 		}
-		c.Annotations[view.UnheardAfter] = c.Spec.RenewTime.UTC().Format(time.RFC3339Nano)
+		c.Annotations[view.UnheardAfter] = view.LastHeard(n, l).UTC().Format(time.RFC3339Nano)
 		_, err = a.Do(now, api.Update(c))
 	})
 	if derr != nil {
