@@ -159,10 +159,10 @@ func (p payload) configMap(namespace, name string, items []corev1.KeyToPath, all
 		return missing("configmap", name)
 	}
 	data := make(map[string][]byte, len(m.Data)+len(m.BinaryData))
-	for k, v := range m.Data { //det:ok fills a map
+	for k, v := range m.Data {
 		data[k] = []byte(v)
 	}
-	for k, v := range m.BinaryData { //det:ok fills a map
+	for k, v := range m.BinaryData {
 		data[k] = v
 	}
 	return p.keys("configmap", namespace, name, data, items, all, optional)
