@@ -29,6 +29,7 @@ type container struct {
 	state     containerState
 	run       int32 // of the present run, or of the last: its restart count
 	runtimeID string
+	imageID   string
 	running   *corev1.ContainerStateRunning // of the present run
 	term      *corev1.ContainerStateTerminated
 	last      *corev1.ContainerStateTerminated // of the run before
@@ -73,7 +74,7 @@ func (a *Agent) recall(p *pod, c *container) {
 	if s == nil {
 		return
 	}
-	c.run, c.runtimeID, c.last = s.RestartCount, s.ContainerID, s.LastTerminationState.Terminated
+	c.run, c.runtimeID, c.imageID, c.last = s.RestartCount, s.ContainerID, s.ImageID, s.LastTerminationState.Terminated
 	switch {
 	case s.State.Running != nil:
 		c.term = &corev1.ContainerStateTerminated{ExitCode: 255, Reason: "Unknown",
@@ -186,7 +187,7 @@ func (a *Agent) containerStarted(in ContainerStarted) {
 		return
 	}
 	c.begin()
-	c.runtimeID, c.state, c.startedAt = in.RuntimeID, containerRunning, a.now
+	c.runtimeID, c.imageID, c.state, c.startedAt = in.RuntimeID, in.ImageID, containerRunning, a.now
 	c.running = &corev1.ContainerStateRunning{StartedAt: a.stamp()}
 	a.sayNormal(p, c, "Created", "Container created")
 	a.sayNormal(p, c, "Started", "Container started")

@@ -79,6 +79,7 @@ type (
 	ContainerStarted struct {
 		ID        ContainerID
 		RuntimeID string // "containerd://…"
+		ImageID   string // of what it was made of, for its status; may be empty
 		Err       string // e.g. the binary does not exist
 	}
 

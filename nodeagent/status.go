@@ -72,7 +72,7 @@ func (a *Agent) containerStatuses(p *pod, s *corev1.PodStatus) {
 
 func (a *Agent) containerStatus(p *pod, c *container, s *corev1.ContainerStatus) {
 	s.Name, s.Image, s.RestartCount, s.VolumeMounts = c.spec.Name, c.spec.Image, c.run, c.mounts
-	s.ContainerID = c.runtimeID
+	s.ContainerID, s.ImageID = c.runtimeID, c.imageID
 	if c.state == containerStarting && c.term != nil {
 		s.RestartCount--
 	}

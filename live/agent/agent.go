@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -293,6 +294,10 @@ func (a *Agent) podEvent(t store.Type, pod *corev1.Pod) {
 	if t == store.Deleted {
 		return
 	}
+	if why := unsafeNames(pod); why != "" {
+		a.log("pod %q is left alone: %s", key, why)
+		return
+	}
 	if _, ok := a.seen[key]; !ok {
 		a.lookAtImages() // what the pod needs may have been brought for it
 	}
@@ -303,6 +308,26 @@ func (a *Agent) podEvent(t store.Type, pod *corev1.Pod) {
 		a.input(*found)
 	}
 	a.input(nodeagent.PodSeen{Pod: pod})
+}
+
+// unsafeNames says what of a pod's names cannot be a file's: folders are called by them,
+// and no server, however broken, is to have others removed.
+func unsafeNames(pod *corev1.Pod) string {
+	names := []string{string(pod.UID), pod.Namespace, pod.Name}
+	for i := range pod.Spec.Volumes {
+		names = append(names, pod.Spec.Volumes[i].Name)
+	}
+	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range list {
+			names = append(names, list[i].Name)
+		}
+	}
+	for _, n := range names {
+		if n == "" || n == "." || n == ".." || strings.ContainsAny(n, "/\x00") {
+			return fmt.Sprintf("%q cannot be the name of a folder", n)
+		}
+	}
+	return ""
 }
 
 func (a *Agent) podGone(key kinds.Key, uid types.UID) {

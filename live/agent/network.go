@@ -84,23 +84,20 @@ func (a *Agent) networkFor(node *corev1.Node) {
 		return
 	}
 	a.net.cidr = cidr
-	var keep []string
-	for _, uid := range a.leftovers {
-		keep = append(keep, string(uid)) // those that are no more are taken off when all pods are known
-	}
-	for _, uid := range a.seen {
-		keep = append(keep, string(uid))
-	}
-	a.tasks.Go(func() { a.setupNetwork(a.ctx, cidr, keep) })
+	a.tasks.Go(func() { a.setupNetwork(a.ctx, cidr) })
 }
 
-func (a *Agent) setupNetwork(ctx context.Context, cidr netip.Prefix, keep []string) {
+func (a *Agent) setupNetwork(ctx context.Context, cidr netip.Prefix) {
 	for {
 		net, err := podnet.Setup(podnet.Host{PodCIDR: cidr, NodeIP: a.cfg.NodeIP, Dir: filepath.Join(a.cfg.DataDir, "network"),
 			NetnsDir: a.cfg.NetnsDir, Mode: a.cfg.NetworkMode, ClusterCIDRs: []netip.Prefix{a.member.PodCIDR}})
 		if err == nil {
 			for _, w := range net.Warnings() {
 				a.log("pod network: %s", w)
+			}
+			var keep []string // pods that are no more are taken off by whoever clears them away
+			for _, p := range a.pods.all() {
+				keep = append(keep, string(p.uid))
 			}
 			if err := net.Sweep(keep); err != nil {
 				a.log("%v", err)

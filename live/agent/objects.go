@@ -119,14 +119,13 @@ func (t *tokens) forget(pod types.UID) {
 	delete(t.byPod, pod)
 }
 
-// setupVolumes makes a pod's volumes, or brings those up to date that are made of
-// objects.
-func (a *Agent) setupVolumes(ctx context.Context, pod *corev1.Pod, update bool) error {
+// setupVolumes makes a pod's volumes.
+func (a *Agent) setupVolumes(ctx context.Context, pod *corev1.Pod) error {
 	objects, err := a.objects(ctx, pod, inject.VolumesWanted(pod))
 	if err != nil {
 		return err
 	}
-	return volume.Setup(a.volumesDir(pod.UID), a.about(pod, ""), objects, update)
+	return volume.Setup(a.volumesDir(pod.UID), a.about(pod, ""), objects, false)
 }
 
 // refreshVolumes looks at all pods' volumes now and then.
@@ -150,7 +149,12 @@ func (a *Agent) refreshPod(ctx context.Context, p *pod) {
 	if !p.sandbox || api == nil || p.gone.Load() || api.DeletionTimestamp != nil {
 		return
 	}
-	if err := a.setupVolumes(ctx, api, true); err != nil && ctx.Err() == nil {
+	objects, err := a.objects(ctx, api, inject.VolumesWanted(api))
+	if err != nil {
+		a.log("volumes of pod %s/%s stay as they are: %v", api.Namespace, api.Name, err) // the server is away
+		return
+	}
+	if err := volume.Setup(a.volumesDir(api.UID), a.about(api, p.address()), objects, true); err != nil {
 		a.warn(api, "FailedMount", err.Error())
 	}
 }

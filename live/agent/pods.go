@@ -148,7 +148,15 @@ func (a *Agent) Find(namespace, name, container string) (uid string, id runtime.
 }
 
 // PodIP is the address of a pod with this UID; empty if it has none of its own.
-func (a *Agent) PodIP(uid string) string { return a.pods.of(types.UID(uid)).address() }
+func (a *Agent) PodIP(uid string) string {
+	a.pods.mu.Lock()
+	p := a.pods.byUID[types.UID(uid)]
+	a.pods.mu.Unlock()
+	if p == nil {
+		return ""
+	}
+	return p.address()
+}
 
 // isKnown says whether a name begins with the UID of a pod that is known.
 func (t *pods) isKnown(name string) bool {

@@ -58,7 +58,7 @@ func (a *Agent) makeSandbox(ctx context.Context, p *pod, pod *corev1.Pod) nodeag
 }
 
 func (a *Agent) sandboxFor(ctx context.Context, p *pod, pod *corev1.Pod) (ip string, err error) {
-	if err := refuseHostPorts(pod); err != nil {
+	if err := refuse(pod); err != nil {
 		return "", err
 	}
 	var net *podnet.Network
@@ -73,7 +73,7 @@ func (a *Agent) sandboxFor(ctx context.Context, p *pod, pod *corev1.Pod) (ip str
 			return "", err
 		}
 	}
-	if err := a.setupVolumes(ctx, pod, false); err != nil {
+	if err := a.setupVolumes(ctx, pod); err != nil {
 		return "", errors.New(volumesNotReady + err.Error())
 	}
 	spec := runtime.SandboxSpec{Pod: string(pod.UID), QoS: container.QoS(pod), Resources: container.PodLimits(pod),
@@ -127,8 +127,12 @@ func (a *Agent) requestedMilli(qos string) (sum int64) {
 	return sum
 }
 
-// refuseHostPorts: what a node port of a service does, is not done twice.
-func refuseHostPorts(pod *corev1.Pod) error {
+// refuse says what a pod asks for and does not get here: to leave it out without a word
+// would break what it relies on.
+func refuse(pod *corev1.Pod) error {
+	if u := pod.Spec.HostUsers; u != nil && !*u {
+		return errors.New("hostUsers: false is not supported by this node's agent")
+	}
 	if pod.Spec.HostNetwork {
 		return nil
 	}

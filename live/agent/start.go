@@ -59,7 +59,8 @@ func (a *Agent) messageFile(id nodeagent.ContainerID) string {
 func (a *Agent) startContainer(ctx context.Context, p *pod, e nodeagent.StartContainer) nodeagent.ContainerStarted {
 	out := nodeagent.ContainerStarted{ID: e.ID, RuntimeID: statusID(e.ID)}
 	a.removeRun(ctx, e.Pod, nodeagent.ContainerID{Pod: e.ID.Pod, Name: e.ID.Name, Run: e.ID.Run - 2})
-	if err := a.start(ctx, p, e); err != nil {
+	var err error
+	if out.ImageID, err = a.start(ctx, p, e); err != nil {
 		out.Err = err.Error()
 		if err := a.images.Unmount(mountID(e.ID)); err != nil {
 			a.log("unmount %s: %v", mountID(e.ID), err)
@@ -70,38 +71,40 @@ func (a *Agent) startContainer(ctx context.Context, p *pod, e nodeagent.StartCon
 	return out
 }
 
-func (a *Agent) start(ctx context.Context, p *pod, e nodeagent.StartContainer) error {
+// start makes a container of its image and starts it.
+func (a *Agent) start(ctx context.Context, p *pod, e nodeagent.StartContainer) (imageID string, err error) {
 	im, err := a.images.Find(e.Container.Image)
 	if err != nil {
-		return errors.New(createError + err.Error())
+		return "", errors.New(createError + err.Error())
 	}
 	env, err := a.environment(ctx, e.Pod, e.Container, p.address())
 	if err != nil {
-		return errors.New(configError + err.Error())
+		return "", errors.New(configError + err.Error())
 	}
 	g := &container.Given{Pod: e.Pod, Container: e.Container, ID: runtimeID(e.ID), Image: im.Run, Env: env,
 		MemoryBytes: a.memory, LogPath: a.logPath(e.Pod, e.ID), LogBytesMax: DefaultLogBytes, LogFiles: DefaultLogFiles}
 	if g.Volumes, err = volume.Mounts(a.volumesDir(e.ID.Pod), e.Pod, e.Container, env.Get); err != nil {
-		return errors.New(configError + err.Error())
+		return "", errors.New(configError + err.Error())
 	}
 	if g.Files, g.Hostname, err = a.ownFiles(e); err != nil {
-		return errors.New(createError + err.Error())
+		return "", errors.New(createError + err.Error())
 	}
 	if g.Rootfs, err = a.images.Mount(im.Digest, mountID(e.ID)); err != nil {
-		return errors.New(createError + err.Error())
+		return "", errors.New(createError + err.Error())
 	}
 	spec, err := container.Spec(g, func(name string) (image.User, error) { return image.ResolveUser(g.Rootfs, name) })
 	if err != nil {
-		return errors.New(configError + err.Error())
+		return "", errors.New(configError + err.Error())
 	}
 	_, err = a.runtime.StartContainer(ctx, spec)
-	if err == nil {
-		return nil
+	if err != nil && runtime.KindOf(err) != runtime.KindStart {
+		return "", errors.New(createError + err.Error())
 	}
-	if kind := runtime.KindOf(err); kind != runtime.KindStart {
-		return errors.New(createError + err.Error())
+	imageID = im.ID
+	if len(im.Digests) > 0 {
+		imageID = im.Digests[0]
 	}
-	return err
+	return imageID, err
 }
 
 // ownFiles are the files that a container has of its pod, and one for its last words.

@@ -2,6 +2,10 @@ package agent_test
 
 import (
 	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -11,6 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -114,6 +122,40 @@ spec: {containers: [{name: c, image: "late:1", imagePullPolicy: Never}]}
 `)
 	h.untilPhase("a", corev1.PodRunning)
 	require.Contains(t, h.exec("a", "c", "id"), "uid=1000(web)")
+}
+
+// TestPullSecret has a registry that asks who is there.
+func TestPullSecret(t *testing.T) {
+	h := newHost(t)
+	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "me" || password != "hush" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	at := strings.TrimPrefix(server.URL, "http://")
+	img, err := image.Build(image.Spec{Name: "x:1", From: newRootfs(t), Entrypoint: []string{"sleep", "1000"}})
+	require.NoError(t, err)
+	tag, err := name.NewTag(at + "/lab/x:1")
+	require.NoError(t, err)
+	require.NoError(t, remote.Write(tag, img, remote.WithAuth(&authn.Basic{Username: "me", Password: "hush"})))
+	h.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "login"}, Type: corev1.SecretTypeDockerConfigJson,
+		Data: map[string][]byte{corev1.DockerConfigJsonKey: fmt.Appendf(nil, `{"auths":{%q:{"username":"me","password":"hush"}}}`, at)}})
+	h.run(`
+metadata: {name: without}
+spec: {containers: [{name: c, image: ` + at + `/lab/x:1}]}
+`)
+	h.untilEvent("without", `Warning Failed: Failed to pull image "`+at+`/lab/x:1"`)
+	h.run(`
+metadata: {name: with}
+spec: {imagePullSecrets: [{name: login}], containers: [{name: c, image: ` + at + `/lab/x:1}]}
+`)
+	p := h.untilPhase("with", corev1.PodRunning)
+	require.Contains(t, p.Status.ContainerStatuses[0].ImageID, at+"/lab/x@sha256:")
 }
 
 func TestMadeVolumesChange(t *testing.T) {
@@ -226,7 +268,18 @@ spec: {containers: [{name: c, command: [sleep, "1000"]}]}
 	}
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, cmd.Wait())
+	cmd = start()
+	h.run(`
+metadata: {name: b}
+spec: {containers: [{name: c, command: [sleep, "1000"]}]}
+`)
+	h.Until("b begins", func() bool { return h.pod("b").Status.StartTime != nil })
+	require.NoError(t, cmd.Process.Kill(), "in the middle of a start")
+	_ = cmd.Wait()
 	h.start()
+	h.untilPhase("b", corev1.PodRunning)
+	h.delete("b")
+	h.untilClean("b")
 	before := h.pod("a").Status.ContainerStatuses[0]
 	h.delete("a")
 	h.untilClean("a")

@@ -64,7 +64,8 @@ func QoSLimits(qos string, requestedMilli int64) runtime.Resources {
 	return runtime.Resources{}
 }
 
-// PodLimits are those of a pod as a whole: a limit only where every container has one.
+// PodLimits are those of a pod as a whole: its own, or a limit only where every container
+// has one. (KEP-2837.)
 func PodLimits(pod *corev1.Pod) runtime.Resources {
 	var requests, limits, memory int64
 	allCPU, allMemory := true, true
@@ -93,6 +94,18 @@ func PodLimits(pod *corev1.Pod) runtime.Resources {
 	}
 	if allMemory {
 		out.MemoryBytes = memory
+	}
+	if own := pod.Spec.Resources; own != nil {
+		whole := corev1.ResourceRequirements{Requests: own.Requests, Limits: own.Limits}
+		if own.Requests.Cpu().MilliValue() > 0 {
+			out.CPUShares = shares(cpuOf(&whole))
+		}
+		if l := own.Limits.Cpu().MilliValue(); l > 0 {
+			out.CPUQuotaMicros = quota(l)
+		}
+		if m := own.Limits.Memory().Value(); m > 0 {
+			out.MemoryBytes = m
+		}
 	}
 	return out
 }

@@ -172,26 +172,50 @@ func mountTmpfs(dir, options string) error {
 	return nil
 }
 
-// Teardown removes the volumes below dir, and dir. What a hostPath names is not there.
+// Teardown removes the volumes below dir, and dir. What a hostPath names is not there;
+// what a container has mounted in a volume is unmounted, never emptied.
 func Teardown(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	mounts, err := mountsBelow(dir)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		at := filepath.Join(dir, e.Name())
-		if is, err := isMounted(at); err != nil {
-			return err
-		} else if is {
-			if err := unix.Unmount(at, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
-				return &fs.PathError{Op: "unmount", Path: at, Err: err}
+	for _, at := range slices.Backward(mounts) {
+		if err := unix.Unmount(at, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil && err != unix.EINVAL {
+			return &fs.PathError{Op: "unmount", Path: at, Err: err}
+		}
+	}
+	if mounts, err = mountsBelow(dir); err != nil {
+		return err
+	}
+	if len(mounts) > 0 {
+		return fmt.Errorf("remove the volumes in %s: still mounted: %v", dir, mounts)
+	}
+	return os.RemoveAll(dir)
+}
+
+// mountsBelow are the mounts below a folder, in the order in which they were made.
+func mountsBelow(dir string) ([]string, error) {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+	var out []string
+	for line := range strings.Lines(string(data)) {
+		if f := strings.Fields(line); len(f) > 4 {
+			if at := unescape.Replace(f[4]); strings.HasPrefix(at, real+"/") {
+				out = append(out, at)
 			}
 		}
 	}
-	return os.RemoveAll(dir)
+	return out, nil
 }
 
 // Mounts are a container's mounts of the pod's volumes below dir. value is its
