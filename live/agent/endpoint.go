@@ -79,10 +79,12 @@ func (p places) Find(namespace, name, container string) (stream.Place, error) {
 	if n := p.a.net.get(); n != nil && !api.Spec.HostNetwork {
 		pods := n.Pods()
 		i := slices.IndexFunc(pods, func(at podnet.Pod) bool { return at.UID == uid })
-		if i < 0 {
-			return place, fmt.Errorf("pod %s/%s has no network yet", namespace, name)
+		switch {
+		case i >= 0:
+			place.Netns = pods[i].Netns
+		case container == "": // a connection into the pod is wanted
+			return place, fmt.Errorf("pod %s/%s has no network", namespace, name)
 		}
-		place.Netns = pods[i].Netns
 	}
 	if container == "" {
 		return place, nil

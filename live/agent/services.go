@@ -95,11 +95,13 @@ type rules struct {
 	synced map[kinds.Kind]bool
 	keys   []kinds.Key // of services to be compiled anew
 	fresh  bool        // nothing has been applied yet
+	names  nameServer
 }
 
 // serveProxy is the goroutine of the proxy.
 func (a *Agent) serveProxy(ctx context.Context) {
 	r := &rules{a: a, view: view.New(kinds.Service, kinds.EndpointSlice), synced: map[kinds.Kind]bool{}, fresh: true}
+	defer r.names.close()
 	check := time.NewTicker(proxyCheck)
 	defer check.Stop()
 	retry := time.NewTimer(time.Hour)
@@ -156,6 +158,11 @@ func (r *rules) apply(ctx context.Context) error {
 	if !r.synced[kinds.Service] || !r.synced[kinds.EndpointSlice] {
 		return nil
 	}
+	named := r.names.apply(r.a, r.view, r.keys)
+	return errors.Join(named, r.applyRules(ctx))
+}
+
+func (r *rules) applyRules(ctx context.Context) error {
 	if r.tables == nil {
 		tables, err := iptables.Open(ctx, iptables.Config{Backend: r.a.cfg.Iptables})
 		if err != nil {
