@@ -213,6 +213,9 @@ func processes(c Config) (out []string) {
 	for _, p := range list {
 		line, _ := os.ReadFile(p + "/cmdline")
 		groups, _ := os.ReadFile(p + "/cgroup")
+		if len(line) == 0 {
+			continue // dead already, and only waits for the machine's first process
+		}
 		command := strings.ReplaceAll(string(line), "\x00", " ")
 		if strings.Contains(command, HostVerb+" "+c.Name+"/") || strings.Contains(string(groups), "/seatrial/"+c.Name+"/") {
 			out = append(out, "process of /seatrial/"+c.Name+" "+p+" "+command)
