@@ -20,3 +20,15 @@ func labHostCommand() *cobra.Command {
 		},
 	}
 }
+
+// doctorCommand likewise.
+func doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:                "doctor",
+		Short:              "What of the real world this machine can do (Linux only)",
+		DisableFlagParsing: true,
+		RunE: func(*cobra.Command, []string) error {
+			return status{exitWorld, errors.New("the real world needs Linux; this is " + runtime.GOOS)}
+		},
+	}
+}

@@ -55,7 +55,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), testCommand(), whyCommand(), benchCommand(), serveCommand(), clockCommand(), imageCommand(), kubectlCommand(), labHostCommand(), versionCommand())
+	root.AddCommand(runCommand(), testCommand(), whyCommand(), benchCommand(), serveCommand(), clockCommand(), imageCommand(), kubectlCommand(), labHostCommand(), doctorCommand(), versionCommand())
 	os.Exit(exitCode(root.ExecuteContext(ctx)))
 }
 
