@@ -165,7 +165,7 @@ func (c *child) bear(ctx context.Context, b birth) error {
 	answer, err := io.ReadAll(io.LimitReader(c.ready, outputMax))
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return fmt.Errorf("it is not ready after %v", startMax)
+		return fmt.Errorf("it is not ready (it has %v for that): %w", startMax, ctx.Err())
 	case err != nil:
 		return err
 	case string(answer) == readyWord:

@@ -39,7 +39,7 @@ func spaceOf(p process) (*space, error) {
 	}
 	if !p.alive() {
 		ns.Close()
-		return nil, fmt.Errorf("network of process %d: it has ended", p.Pid)
+		return nil, fmt.Errorf("process %d has ended; if nothing else helps: seatrial lab down", p.Pid)
 	}
 	h, err := netlink.NewHandleAt(ns)
 	if err != nil {
