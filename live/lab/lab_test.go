@@ -475,6 +475,7 @@ func TestServicesAndOrphans(t *testing.T) {
 // TestHostDies by itself, or by somebody else's hand.
 func TestHostDies(t *testing.T) {
 	l := newLab(t, nil)
+	l.answers("", "node-0", 1)
 	s, err := load(l.config.Dir)
 	require.NoError(t, err)
 	require.NoError(t, s.Hosts[1].Process.kill(context.Background()))
