@@ -40,6 +40,10 @@ func labHostCommand() *cobra.Command {
 	return c
 }
 
+func doctorCommand() *cobra.Command {
+	return linuxOnly("doctor", "What this host can do for the real world (Linux only)")
+}
+
 // checkForLab refuses all.
 func checkForLab(*scenarios.Scenario) error { return errNotLinux }
 

@@ -9,8 +9,8 @@
 // process 1 of the host: it mounts the host's own /proc, /run, /tmp and /dev/shm,
 // its data folder at DataDir and the folder of the lab's binary at BinDir, starts the
 // services, reaps orphans, and takes orders at a socket. All of a host's processes are
-// below one control group, /seatrial/LAB/HOST, in every hierarchy; services that make
-// groups must make them below it.
+// below one control group, /seatrial/LAB/HOST (Cgroup), in every hierarchy: in its leaf
+// "host" to begin with; services that make groups must make them beside that leaf.
 //
 // The switch is such a process too, without namespaces but that of the network. No
 // namespace is bound to a file: each lives as long as its processes, so the machine's

@@ -141,7 +141,7 @@ func (l *Lab) freeze(ctx context.Context, host string, from, to Phase, how cgrou
 		if h.Phase != from {
 			return fmt.Errorf("it is %s, not %s", h.Phase, from)
 		}
-		m, err := groupOf(s, host)
+		m, err := groupOf(s.cgroup(host))
 		if err != nil {
 			return err
 		}

@@ -43,14 +43,15 @@ func Main() int {
 }
 
 func begins() error {
-	for _, fd := range []int{fdBirth, fdReady, fdOrders} {
+	for fd, kind := range map[int]uint32{fdBirth: unix.S_IFIFO, fdReady: unix.S_IFIFO, fdOrders: unix.S_IFSOCK} {
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != kind {
+			return errors.New("this verb is for the lab to start its hosts with: see seatrial lab up")
+		}
 		unix.CloseOnExec(fd)
 	}
 	var b birth
 	in, out, orders := os.NewFile(fdBirth, "birth"), os.NewFile(fdReady, "ready"), os.NewFile(fdOrders, "orders")
-	if in == nil || out == nil || orders == nil {
-		return errors.New("this verb is for the lab to start its hosts with; see seatrial lab up")
-	}
 	if err := json.NewDecoder(in).Decode(&b); err != nil {
 		return fmt.Errorf("the lab ended before this host was made: %w", err)
 	}

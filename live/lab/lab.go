@@ -127,6 +127,9 @@ func (l *Lab) up(ctx context.Context, s *state) error {
 		return fmt.Errorf("the switch: %w", err)
 	}
 	for i := range s.Hosts {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err := l.start(ctx, s, &s.Hosts[i]); err != nil {
 			return fmt.Errorf("host %s: %w", s.Hosts[i].Name, err)
 		}

@@ -47,6 +47,9 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Print(name)
 		os.Exit(0)
+	case "gossip":
+		fmt.Println(gossips(os.Args[2], os.Args[3], os.Args[4:]))
+		os.Exit(1)
 	case "up":
 		fmt.Println(upAndWait(os.Args[2], os.Args[3]))
 		os.Exit(1)
@@ -213,6 +216,9 @@ func processes(c Config) (out []string) {
 	for _, p := range list {
 		line, _ := os.ReadFile(p + "/cmdline")
 		groups, _ := os.ReadFile(p + "/cgroup")
+		if len(line) == 0 {
+			continue // dead already, and only waits for the machine's first process
+		}
 		command := strings.ReplaceAll(string(line), "\x00", " ")
 		if strings.Contains(command, HostVerb+" "+c.Name+"/") || strings.Contains(string(groups), "/seatrial/"+c.Name+"/") {
 			out = append(out, "process of /seatrial/"+c.Name+" "+p+" "+command)
@@ -464,4 +470,33 @@ func TestServicesAndOrphans(t *testing.T) {
 	log, err := os.ReadFile(filepath.Join(l.config.Dir, "hosts/node-0/log/answer.log"))
 	require.NoError(t, err)
 	require.Equal(t, "listening\nlistening\nlistening\n", string(log))
+}
+
+// TestHostDies by itself, or by somebody else's hand.
+func TestHostDies(t *testing.T) {
+	l := newLab(t, nil)
+	l.answers("", "node-0", 1)
+	s, err := load(l.config.Dir)
+	require.NoError(t, err)
+	require.NoError(t, s.Hosts[1].Process.kill(context.Background()))
+	h := l.status().Hosts[1]
+	require.Equal(t, Crashed, h.Phase)
+	require.Contains(t, h.Problem, "seatrial lab restart node-0")
+	require.NoError(t, l.Restart(context.Background(), "node-0"))
+	l.answers("", "node-0", 2)
+	require.NoError(t, s.Switch.kill(context.Background()))
+	require.ErrorContains(t, l.Crash(context.Background(), "node-0"), "the switch: ")
+}
+
+func TestUpIsCancelled(t *testing.T) {
+	needRoot(t)
+	c := testConfig(filepath.Join(t.TempDir(), "lab"), os.Getpid())
+	before := picture(t, c)
+	for _, after := range []time.Duration{0, 10, 30} {
+		ctx, cancel := context.WithTimeout(context.Background(), after*time.Millisecond)
+		_, err := Up(ctx, c)
+		cancel()
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		same(t, c, before)
+	}
 }

@@ -165,7 +165,7 @@ func (c *child) bear(ctx context.Context, b birth) error {
 	answer, err := io.ReadAll(io.LimitReader(c.ready, outputMax))
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return fmt.Errorf("it is not ready after %v", startMax)
+		return fmt.Errorf("it is not ready (it has %v for that): %w", startMax, ctx.Err())
 	case err != nil:
 		return err
 	case string(answer) == readyWord:
@@ -178,20 +178,26 @@ func (c *child) bear(ctx context.Context, b birth) error {
 
 const readyWord = "ready"
 
-// group makes the host's control group with its limits, and puts the process in.
+// leaf is the group below a host's in which its own processes are: v2 wants processes
+// in leaves only, and services make theirs beside it.
+const leaf = "host"
+
+// group makes the host's control group with its limits, and puts the process in the leaf.
 func group(s *state, name string, pid int) error {
-	m, err := groupOf(s, name)
+	m, err := groupOf(s.cgroup(name) + "/" + leaf)
 	if err != nil {
 		return err
 	}
 	if err := m.Apply(pid); err != nil {
-		return fmt.Errorf("control group %s: %w", s.cgroup(name), err)
+		return fmt.Errorf("control group %s/%s: %w", s.cgroup(name), leaf, err)
 	}
-	r := &cgroups.Resources{SkipDevices: true}
-	if name != switchName {
-		limits(r, s.spec(name))
+	if name == switchName {
+		return nil
 	}
-	if err := m.Set(r); err != nil {
+	if m, err = groupOf(s.cgroup(name)); err != nil {
+		return err
+	}
+	if err := m.Set(limits(s.spec(name))); err != nil {
 		return fmt.Errorf("limits of control group %s: %w", s.cgroup(name), err)
 	}
 	return nil
@@ -199,17 +205,18 @@ func group(s *state, name string, pid int) error {
 
 const cpuPeriodMicros = 100_000
 
-func limits(r *cgroups.Resources, h Host) {
+func limits(h Host) *cgroups.Resources {
+	r := &cgroups.Resources{SkipDevices: true, Memory: h.MemoryBytes}
 	if h.CPUMilli > 0 {
 		r.CpuPeriod, r.CpuQuota = cpuPeriodMicros, h.CPUMilli*cpuPeriodMicros/1000
 	}
-	r.Memory = h.MemoryBytes
+	return r
 }
 
-func groupOf(s *state, name string) (cgroups.Manager, error) {
-	m, err := manager.New(&cgroups.Cgroup{Path: s.cgroup(name), Resources: &cgroups.Resources{SkipDevices: true}})
+func groupOf(path string) (cgroups.Manager, error) {
+	m, err := manager.New(&cgroups.Cgroup{Path: path, Resources: &cgroups.Resources{SkipDevices: true}})
 	if err != nil {
-		return nil, fmt.Errorf("control group %s: %w", s.cgroup(name), err)
+		return nil, fmt.Errorf("control group %s: %w", path, err)
 	}
 	return m, nil
 }

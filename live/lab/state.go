@@ -78,7 +78,8 @@ func (s *state) spec(name string) Host {
 
 func (s *state) cgroup(host string) string { return "/seatrial/" + s.Config.Name + "/" + host }
 
-// Cgroup is the control group of a host, below which its services may make theirs.
+// Cgroup is the control group of a host, below which its services may make theirs, of
+// any name but "host".
 func Cgroup(lab, host string) string { return "/seatrial/" + lab + "/" + host }
 
 func (s *state) save() error {

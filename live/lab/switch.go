@@ -39,7 +39,7 @@ func spaceOf(p process) (*space, error) {
 	}
 	if !p.alive() {
 		ns.Close()
-		return nil, fmt.Errorf("network of process %d: it has ended", p.Pid)
+		return nil, fmt.Errorf("process %d has ended; if nothing else helps: seatrial lab down", p.Pid)
 	}
 	h, err := netlink.NewHandleAt(ns)
 	if err != nil {
@@ -54,16 +54,28 @@ func (s *space) close() {
 	s.ns.Close()
 }
 
-// run does something on a thread in the namespace, which ends with it.
+// run does something on a thread in the namespace. The thread is brought back: it may be
+// the process's first, which never ends and by whose namespaces the process is known.
 func (s *space) run(do func() error) error {
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked
-		if err := netns.Set(s.ns); err != nil {
-			done <- err
-			return
-		}
-		done <- do()
+		runtime.LockOSThread()
+		done <- func() error {
+			here, err := netns.Get()
+			if err != nil {
+				return err
+			}
+			defer here.Close()
+			if err := netns.Set(s.ns); err != nil {
+				return err
+			}
+			err = do()
+			if back := netns.Set(here); back != nil {
+				return errors.Join(err, back) // never unlocked
+			}
+			runtime.UnlockOSThread()
+			return err
+		}()
 	}()
 	return <-done
 }
