@@ -193,6 +193,7 @@ func (a *Agent) begin(ctx context.Context) {
 	a.tasks.Go(func() { a.serveGossip(ctx) })
 	a.tasks.Go(func() { a.refreshVolumes(ctx) })
 	a.tasks.Go(func() { a.watchHost(ctx) })
+	a.tasks.Go(func() { a.watchUsage(ctx) })
 	a.tasks.Go(func() {
 		for {
 			select {
