@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -33,7 +34,7 @@ const tick = 2 * time.Second
 // Agent is the node agent of this host.
 type Agent struct {
 	cfg      Config
-	member   *Membership
+	member   *Membership // as it was at the start; its certificate may have been renewed
 	client   *client.Client
 	recorder *client.Recorder
 	images   *image.Store
@@ -42,6 +43,8 @@ type Agent struct {
 	inbox   chan any // for the loop: a nodeagent.Input, store.Event, runtime.Exit or synced
 	alive   atomic.Int64
 	ownNode atomic.Pointer[corev1.Node]
+
+	certificate atomic.Pointer[tls.Certificate] // of now
 	memory  int64
 
 	net      hostNetwork
@@ -103,6 +106,7 @@ func New(ctx context.Context, cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.certificate.Store(&pair)
 	if a.client, err = client.New(client.Config{Server: cfg.Server, CA: pool, Certificate: &pair, UserAgent: "seatrial-agent"}); err != nil {
 		return nil, err
 	}
@@ -188,6 +192,7 @@ func coreConfig() nodeagent.Config {
 func (a *Agent) begin(ctx context.Context) {
 	a.tasks.Go(func() { a.recorder.Run(ctx) })
 	a.tasks.Go(func() { a.beat(ctx) })
+	a.tasks.Go(func() { a.keepCertificate(ctx) })
 	a.tasks.Go(func() { a.serveProxy(ctx) })
 	a.tasks.Go(func() { a.serveStreams(ctx) })
 	a.tasks.Go(func() { a.serveGossip(ctx) })

@@ -24,13 +24,8 @@ func (a *Agent) serveStreams(ctx context.Context) {
 		a.log("%v", err)
 		return
 	}
-	pair, err := a.member.TLS()
-	if err != nil {
-		a.log("%v", err)
-		return
-	}
 	s, err := stream.New(stream.Config{
-		Certificate: func() (*tls.Certificate, error) { return &pair, nil },
+		Certificate: func() (*tls.Certificate, error) { return a.certificate.Load(), nil },
 		ClientCAs:   pool, ClientNames: []string{stream.APIServerName}, Report: func(err error) { a.log("%v", err) },
 	}, places{a}, a.runtime)
 	if err != nil {

@@ -78,7 +78,7 @@ type joinAnswer struct {
 
 // membership reads what is kept, or joins and keeps it.
 func membership(ctx context.Context, c *Config) (*Membership, error) {
-	file := filepath.Join(c.DataDir, "pki", "member.json")
+	file := memberFile(c)
 	m, err := readMembership(file, c.NodeName)
 	if err == nil {
 		return m, nil
@@ -152,24 +152,13 @@ func Join(ctx context.Context, c *Config) (*Membership, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := certs.NewKey(rand.Reader)
+	ask, keyPEM, err := c.request()
 	if err != nil {
 		return nil, err
 	}
-	keyPEM, err := certs.KeyPEM(key)
-	if err != nil {
-		return nil, err
-	}
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		Subject: pkix.Name{CommonName: "system:node:" + c.NodeName, Organization: []string{"system:nodes"}}, DNSNames: []string{c.NodeName}}, key)
-	if err != nil {
-		return nil, err
-	}
-	ask := joinRequest{Node: c.NodeName, CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr}))}
-	if c.NodeIP.IsValid() {
-		ask.Addresses = []string{c.NodeIP.String()}
-	}
-	a, err := askToJoin(ctx, c, sum, ask)
+	// The authority is not known yet, only its hash: VerifyConnection looks.
+	a, err := c.ask(ctx, "/join", c.Token, &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true,
+		VerifyConnection: func(s tls.ConnectionState) error { return verifyServer(s, sum) }}, ask)
 	if err != nil {
 		return nil, err
 	}
@@ -189,25 +178,44 @@ func Join(ctx context.Context, c *Config) (*Membership, error) {
 	return m, nil
 }
 
-func askToJoin(ctx context.Context, c *Config, sum []byte, ask joinRequest) (*joinAnswer, error) {
+// request is what the host asks, with a key of its own for the answer.
+func (c *Config) request() (ask joinRequest, keyPEM []byte, err error) {
+	key, err := certs.NewKey(rand.Reader)
+	if err != nil {
+		return ask, nil, err
+	}
+	if keyPEM, err = certs.KeyPEM(key); err != nil {
+		return ask, nil, err
+	}
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		Subject: pkix.Name{CommonName: "system:node:" + c.NodeName, Organization: []string{"system:nodes"}}, DNSNames: []string{c.NodeName}}, key)
+	if err != nil {
+		return ask, nil, err
+	}
+	ask = joinRequest{Node: c.NodeName, CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr}))}
+	if c.NodeIP.IsValid() {
+		ask.Addresses = []string{c.NodeIP.String()}
+	}
+	return ask, keyPEM, nil
+}
+
+// ask posts a request to one of the server's two paths for it. The token may be empty.
+func (c *Config) ask(ctx context.Context, path, token string, conf *tls.Config, ask joinRequest) (*joinAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinMax)
 	defer cancel()
 	body, err := json.Marshal(ask)
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(c.Server, "/")+"/join", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(c.Server, "/")+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.Token)
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	req.Header.Set("Content-Type", "application/json")
-	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		// The authority is not known yet, only its hash: VerifyConnection looks.
-		InsecureSkipVerify: true,
-		VerifyConnection:   func(s tls.ConnectionState) error { return verifyServer(s, sum) },
-	}}
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: conf}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
 		return nil, err
@@ -219,7 +227,7 @@ func askToJoin(ctx context.Context, c *Config, sum []byte, ask joinRequest) (*jo
 	}
 	text := strings.TrimSpace(string(raw))
 	switch {
-	case resp.StatusCode == http.StatusUnauthorized:
+	case resp.StatusCode == http.StatusUnauthorized && token != "":
 		return nil, fmt.Errorf("the token is refused: it is wrong, or its time is over (%.200s)", text)
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		return nil, fmt.Errorf("the server answers %s: %.200s", resp.Status, text)

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,6 +51,9 @@ type Server struct {
 	URL   string
 	Hash  string         // of the authority's key, for a join
 	Admin *client.Client // may do everything
+
+	CertSpan atomic.Int64 // nanoseconds that the certificate of a join is good for
+	Renewals atomic.Int64 // that were answered
 
 	t       testing.TB
 	ctx     context.Context
@@ -86,6 +90,7 @@ func (s *Server) Do(_ context.Context, f func(now time.Time, a *api.API)) error 
 // New serves until the test ends, at HOST:PORT; port 0 takes a free one.
 func New(t testing.TB, listen string) *Server {
 	s := &Server{t: t, writes: make(chan struct{})}
+	s.CertSpan.Store(int64(time.Hour))
 	var cancel context.CancelFunc
 	s.ctx, cancel = context.WithCancel(context.Background())
 	serving := s.keys(listen)
@@ -146,6 +151,7 @@ func (s *Server) open() {
 func (s *Server) serve(listen string, serving tls.Certificate) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /join", s.join)
+	mux.HandleFunc("POST /renew", s.renew)
 	mux.Handle("/", s.front)
 	s.handler = mux
 	s.http = s.front.HTTPServer()
@@ -185,6 +191,20 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such token", http.StatusUnauthorized)
 		return
 	}
+	s.certify(w, r)
+}
+
+// renew believes any certificate: live/server has the real one, and its tests.
+func (s *Server) renew(w http.ResponseWriter, r *http.Request) {
+	if len(r.TLS.PeerCertificates) == 0 {
+		http.Error(w, "no certificate", http.StatusUnauthorized)
+		return
+	}
+	s.Renewals.Add(1)
+	s.certify(w, r)
+}
+
+func (s *Server) certify(w http.ResponseWriter, r *http.Request) {
 	var ask struct {
 		Node      string   `json:"node"`
 		CSR       string   `json:"csr"`
@@ -201,7 +221,7 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := time.Now()
-	c := &x509.Certificate{SerialNumber: s.CA.Cert.SerialNumber, Subject: csr.Subject, NotBefore: now.Add(-time.Minute), NotAfter: now.Add(time.Hour),
+	c := &x509.Certificate{SerialNumber: s.CA.Cert.SerialNumber, Subject: csr.Subject, NotBefore: now, NotAfter: now.Add(time.Duration(s.CertSpan.Load())),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}, DNSNames: []string{ask.Node}}
 	der, err := x509.CreateCertificate(rand.Reader, c, s.CA.Cert, csr.PublicKey, s.CA.Key)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -41,7 +42,8 @@ type Config struct {
 // Client is one identity at one API.
 type Client struct {
 	base      string
-	http      *http.Client
+	ca        *x509.CertPool
+	http      atomic.Pointer[http.Client]
 	userAgent string
 	timeout   time.Duration
 }
@@ -55,32 +57,42 @@ func New(c Config) (*Client, error) {
 	if c.CA == nil {
 		return nil, errors.New("client of an API: there is no certificate authority")
 	}
-	conf := &tls.Config{RootCAs: c.CA, MinVersion: tls.VersionTLS12}
-	if c.Certificate != nil {
-		conf.Certificates = []tls.Certificate{*c.Certificate}
-	}
 	if c.Timeout == 0 {
 		c.Timeout = 30 * time.Second
 	}
-	return &Client{
-		base: strings.TrimSuffix(c.Server, "/"), userAgent: c.UserAgent, timeout: c.Timeout,
-		http: &http.Client{Transport: &http.Transport{
-			TLSClientConfig:       conf,
-			ForceAttemptHTTP2:     true,
-			DialContext:           (&net.Dialer{Timeout: dialMax}).DialContext,
-			TLSHandshakeTimeout:   dialMax,
-			IdleConnTimeout:       90 * time.Second,
-			MaxIdleConnsPerHost:   4,
-			ResponseHeaderTimeout: c.Timeout,
-			// A connection that has died is found out by a ping, or watches would stand
-			// still for ever.
-			HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
-		}},
-	}, nil
+	out := &Client{base: strings.TrimSuffix(c.Server, "/"), userAgent: c.UserAgent, timeout: c.Timeout, ca: c.CA}
+	out.http.Store(out.connections(c.Certificate))
+	return out, nil
+}
+
+// connections are those of one certificate.
+func (c *Client) connections(cert *tls.Certificate) *http.Client {
+	conf := &tls.Config{RootCAs: c.ca, MinVersion: tls.VersionTLS12}
+	if cert != nil {
+		conf.Certificates = []tls.Certificate{*cert}
+	}
+	return &http.Client{Transport: &http.Transport{
+		TLSClientConfig:       conf,
+		ForceAttemptHTTP2:     true,
+		DialContext:           (&net.Dialer{Timeout: dialMax}).DialContext,
+		TLSHandshakeTimeout:   dialMax,
+		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConnsPerHost:   4,
+		ResponseHeaderTimeout: c.timeout,
+		// A connection that has died is found out by a ping, or watches would stand
+		// still for ever.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
+	}}
 }
 
 // Close lets go of idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.http.Load().CloseIdleConnections() }
+
+// Renew has all that is asked from now on be asked with another certificate. Watches that
+// are open go on with the one they have.
+func (c *Client) Renew(cert *tls.Certificate) {
+	c.http.Swap(c.connections(cert)).CloseIdleConnections()
+}
 
 // Get reads one object.
 func (c *Client) Get(ctx context.Context, ref kinds.Ref) (kinds.Object, error) {
@@ -190,7 +202,7 @@ func (c *Client) send(ctx context.Context, method, path, contentType string, bod
 	if c.userAgent != "" {
 		req.Header.Set("User-Agent", c.userAgent)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Load().Do(req)
 	if err != nil {
 		return nil, err
 	}

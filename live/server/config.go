@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -26,6 +27,7 @@ const (
 	DefaultDomain   = "cluster.local"
 	DefaultPortsMin = 30000
 	DefaultPortsMax = 32767
+	DefaultCertSpan = 365 * 24 * time.Hour
 )
 
 // Config says what one server is. Preset fills it but for Advertise.
@@ -47,6 +49,11 @@ type Config struct {
 
 	GossipPort uint16 // TCP and UDP; 0 is gossip.DefaultPort
 
+	// CertSpan is how long the certificates are good that the server issues, to agents and
+	// to itself. They are renewed when four fifths of it are over; only the
+	// administrator's lives until the next start.
+	CertSpan time.Duration
+
 	// Kubeconfig is a second place for the administrator's kubeconfig; "" for none.
 	Kubeconfig string
 	// Problem hears of what goes wrong without a request to answer.
@@ -58,7 +65,7 @@ func Preset() Config {
 	return Config{
 		Dir: DefaultDir, Listen: DefaultListen, Network: api.DefaultConfig(), PodCIDR: DefaultPodCIDR, Domain: DefaultDomain,
 		Identity:  identity.Config{Modes: []identity.Mode{identity.Node, identity.RBAC}, Anonymous: true},
-		Scheduler: sched.DefaultConfig(), GossipPort: gossip.DefaultPort,
+		Scheduler: sched.DefaultConfig(), GossipPort: gossip.DefaultPort, CertSpan: DefaultCertSpan,
 	}
 }
 
@@ -88,6 +95,9 @@ func (c *Config) validate() error {
 	}
 	if pods := netip.MustParsePrefix(c.PodCIDR); pods.Overlaps(services) || services.Contains(c.Advertise) || pods.Contains(c.Advertise) {
 		return fmt.Errorf("pods %s, services %s and this host's %s overlap: want ranges of their own", pods, services, c.Advertise)
+	}
+	if c.CertSpan < time.Second || c.CertSpan > authoritySpan {
+		return fmt.Errorf("span of certificates %v: want 1s to %v", c.CertSpan, authoritySpan)
 	}
 	if c.Problem == nil {
 		return errors.New("server: nobody hears of problems")

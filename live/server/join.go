@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,10 @@ import (
 
 // JoinPath is where an agent that has a token asks for its certificate.
 const JoinPath = "/join"
+
+// RenewPath is where an agent asks for its next certificate by its present one, with
+// another JoinRequest; the answer is a JoinAnswer.
+const RenewPath = "/renew"
 
 // Limits of joining.
 const (
@@ -112,8 +117,15 @@ func (j *joiner) join(r *http.Request) (*JoinAnswer, error) {
 	if r.Method != http.MethodPost {
 		return nil, refuse(http.StatusMethodNotAllowed, "want POST")
 	}
-	// The token comes first: nobody else's body is looked at.
-	if err := j.mayJoin(r); err != nil {
+	// The token or the certificate comes first: nobody else's body is looked at.
+	var renews string
+	var err error
+	if r.URL.Path == RenewPath {
+		renews, err = j.mayRenew(r)
+	} else {
+		err = j.mayJoin(r)
+	}
+	if err != nil {
 		return nil, err
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, joinBytesMax+1))
@@ -131,11 +143,19 @@ func (j *joiner) join(r *http.Request) (*JoinAnswer, error) {
 	if err != nil {
 		return nil, refuse(http.StatusUnprocessableEntity, "%v", err)
 	}
-	if err := j.free(r.Context(), q.Node); err != nil {
+	switch {
+	case renews == "":
+		err = j.free(r.Context(), q.Node)
+	case q.Node != renews:
+		err = refuse(http.StatusForbidden, "node %q: the certificate is that of node %q, which may renew its own only", q.Node, renews)
+	default:
+		err = j.known(r.Context(), q.Node)
+	}
+	if err != nil {
 		return nil, err
 	}
 	u := auth.User{Name: nodeUserPrefix + q.Node, Groups: []string{nodesGroup}}
-	cert, err := j.keys.authority.Host(rand.Reader, csr.PublicKey, u, append([]string{q.Node}, q.Addresses...), certs.For(time.Now(), certSpan))
+	cert, err := j.keys.authority.Host(rand.Reader, csr.PublicKey, u, append([]string{q.Node}, q.Addresses...), certs.For(time.Now(), j.cfg.CertSpan))
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +187,35 @@ func (j *joiner) mayJoin(r *http.Request) error {
 		return refuse(http.StatusUnauthorized, "the token is not one of this cluster's; seatrial token list tells them")
 	}
 	return nil
+}
+
+// mayRenew says of which node the client's certificate is.
+func (j *joiner) mayRenew(r *http.Request) (node string, err error) {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return "", refuse(http.StatusUnauthorized, "want the certificate that is to be renewed")
+	}
+	who, ok, err := certs.NewClientAuth(j.keys.authority.Cert).Authenticate(time.Now(), &auth.Credentials{Certificates: r.TLS.PeerCertificates})
+	if err != nil || !ok {
+		return "", refuse(http.StatusUnauthorized, "the certificate is not one of this cluster's, or its time is over: join again with a token (%v)", err)
+	}
+	node, is := strings.CutPrefix(who.User.Name, nodeUserPrefix)
+	if !is || !slices.Contains(who.User.Groups, nodesGroup) {
+		return "", refuse(http.StatusForbidden, "user %q: want a node's certificate", who.User.Name)
+	}
+	return node, nil
+}
+
+// known says whether a node is still of this cluster: who has been removed is not to stay
+// for ever.
+func (j *joiner) known(ctx context.Context, node string) error {
+	var exists bool
+	err := j.plane.Do(ctx, func(_ time.Time, a *api.API) {
+		exists = a.Store().Get(kinds.Ref{Kind: kinds.Node, Key: kinds.Key{Name: node}}) != nil
+	})
+	if err == nil && !exists {
+		return refuse(http.StatusForbidden, "node %q has been removed from the cluster: join again with a token", node)
+	}
+	return err
 }
 
 // free says whether a name may be had: a token lets nobody take the place of a node that

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"seatrial.dev/seatrial/cluster/auth"
@@ -18,12 +19,8 @@ import (
 	"seatrial.dev/seatrial/cluster/auth/satoken"
 )
 
-// How long certificates are good for. Those that the server makes for itself are made
-// anew at each start; an agent's is made when it joins.
-const (
-	authoritySpan = 10 * 365 * 24 * time.Hour
-	certSpan      = 365 * 24 * time.Hour
-)
+// authoritySpan is how long the cluster's authority is good for.
+const authoritySpan = 10 * 365 * 24 * time.Hour
 
 // RelayName is the user as whom the server asks agents for logs and streams.
 const RelayName = "kube-apiserver-kubelet-client"
@@ -33,8 +30,8 @@ const gossipKeyBytes = 32
 // keys are the secrets of a cluster, kept in DIR/pki.
 type keys struct {
 	authority *certs.Authority
-	serving   *certs.Pair
-	relay     *certs.Pair
+	serving   *renewed
+	relay     *renewed
 	admin     *certs.Pair
 	accounts  *satoken.Key
 	gossip    []byte
@@ -42,7 +39,7 @@ type keys struct {
 
 // openKeys reads the cluster's authority and keys, or draws them at the first start, and
 // issues the server's own certificates.
-func openKeys(dir string, now time.Time, hosts []string) (*keys, error) {
+func openKeys(dir string, now time.Time, hosts []string, long time.Duration, problem func(error)) (*keys, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -65,14 +62,18 @@ func openKeys(dir string, now time.Time, hosts []string) (*keys, error) {
 	if len(k.gossip) != gossipKeyBytes {
 		return nil, fmt.Errorf("%s has %d bytes, not %d", filepath.Join(dir, "gossip.key"), len(k.gossip), gossipKeyBytes)
 	}
-	span := certs.For(now, certSpan)
-	if k.serving, err = ca.Serving(rand.Reader, hosts, span); err != nil {
-		return nil, err
+	k.serving = &renewed{problem: problem, issue: func(now time.Time) (*certs.Pair, error) {
+		return ca.Serving(rand.Reader, hosts, certs.For(now, long))
+	}}
+	k.relay = &renewed{problem: problem, issue: func(now time.Time) (*certs.Pair, error) {
+		return ca.Client(rand.Reader, auth.User{Name: RelayName}, certs.For(now, long))
+	}}
+	for _, r := range []*renewed{k.serving, k.relay} {
+		if r.pair, err = r.issue(now); err != nil {
+			return nil, err
+		}
 	}
-	if k.relay, err = ca.Client(rand.Reader, auth.User{Name: RelayName}, span); err != nil {
-		return nil, err
-	}
-	k.admin, err = ca.Client(rand.Reader, auth.User{Name: "kubernetes-admin", Groups: []string{auth.Masters}}, span)
+	k.admin, err = ca.Client(rand.Reader, auth.User{Name: "kubernetes-admin", Groups: []string{auth.Masters}}, certs.For(now, long))
 	return k, err
 }
 
@@ -162,16 +163,47 @@ func put(file string, b []byte) error {
 // authentication to check it. The authority goes along, so that an agent that knows
 // only its hash can check the chain.
 func (k *keys) config() *tls.Config {
-	chain := k.serving.TLS()
-	chain.Certificate = append(chain.Certificate, k.authority.Cert.Raw)
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{chain}, ClientAuth: tls.RequestClientCert}
+	return &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		chain := k.serving.at(time.Now()).TLS()
+		chain.Certificate = append(chain.Certificate, k.authority.Cert.Raw)
+		return &chain, nil
+	}}
 }
 
 // relayConfig is as whom the server asks agents, and whom it believes.
 func (k *keys) relayConfig() *tls.Config {
 	pool := x509.NewCertPool()
 	pool.AddCert(k.authority.Cert)
-	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, Certificates: []tls.Certificate{k.relay.TLS()}}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		pair := k.relay.at(time.Now()).TLS()
+		return &pair, nil
+	}}
+}
+
+// renewed is a certificate of the server's own, which is issued anew before its time is
+// over.
+type renewed struct {
+	issue   func(now time.Time) (*certs.Pair, error)
+	problem func(error)
+
+	mu   sync.Mutex
+	pair *certs.Pair
+}
+
+// at is the certificate for a connection that begins now.
+func (r *renewed) at(now time.Time) *certs.Pair {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.Before(certs.RenewAt(r.pair.Cert)) {
+		return r.pair
+	}
+	next, err := r.issue(now)
+	if err != nil {
+		r.problem(fmt.Errorf("renew the certificate of %s: %w", r.pair.Cert.Subject, err))
+		return r.pair // which may be good yet
+	}
+	r.pair = next
+	return next
 }
 
 // writeLogin writes the administrator's kubeconfig.

@@ -61,7 +61,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.lock, err = lockDir(s.cfg.Dir); err != nil {
 		return err
 	}
-	if s.keys, err = openKeys(filepath.Join(s.cfg.Dir, "pki"), time.Now(), s.names()); err != nil {
+	if s.keys, err = openKeys(filepath.Join(s.cfg.Dir, "pki"), time.Now(), s.names(), s.cfg.CertSpan, s.cfg.Problem); err != nil {
 		return err
 	}
 	// The port first: if it is taken, nothing has been touched.
@@ -124,7 +124,9 @@ func (s *Server) openPlane(ctx context.Context) error {
 	hear.Store(&observe)
 	s.http = s.front.HTTPServer()
 	mux := http.NewServeMux()
-	mux.Handle(JoinPath, newJoiner(s.plane, s.keys, &s.cfg))
+	joins := newJoiner(s.plane, s.keys, &s.cfg)
+	mux.Handle(JoinPath, joins)
+	mux.Handle(RenewPath, joins)
 	mux.Handle("/", s.front)
 	s.http.Handler, s.http.TLSConfig = mux, s.keys.config()
 	return nil

@@ -96,9 +96,12 @@ func hostAddr() (netip.Addr, error) {
 }
 
 // start runs a server in this process until the test ends or stop is called.
-func start(t testing.TB, dir string) (s *server.Server, stop func()) {
+func start(t testing.TB, dir string, edit ...func(*server.Config)) (s *server.Server, stop func()) {
 	cfg, err := testConfig(dir)
 	require.NoError(t, err)
+	for _, e := range edit {
+		e(&cfg)
+	}
 	s, err = server.Open(t.Context(), cfg)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

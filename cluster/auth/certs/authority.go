@@ -26,6 +26,15 @@ const skew = 5 * time.Minute
 // earlier, for clocks that are behind.
 func For(now time.Time, long time.Duration) Span { return Span{now.Add(-skew), now.Add(long)} }
 
+// RenewAt is when a certificate is to be replaced: when four fifths of its time are over.
+func RenewAt(c *x509.Certificate) time.Time {
+	from := c.NotBefore
+	if c.NotAfter.Sub(from) > skew {
+		from = from.Add(skew) // as For begins earlier than it is made
+	}
+	return c.NotAfter.Add(-c.NotAfter.Sub(from) / 5)
+}
+
 // Pair is a certificate and its private key. It is never written to.
 type Pair struct {
 	Cert *x509.Certificate

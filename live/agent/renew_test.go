@@ -1,0 +1,48 @@
+package agent_test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"seatrial.dev/seatrial/live/agent"
+)
+
+// TestRenewal: an agent whose certificate is good for seconds goes on for longer than
+// that, at the API and at its own port.
+func TestRenewal(t *testing.T) {
+	h := newHost(t)
+	h.stop()
+	h.CertSpan.Store(int64(5 * time.Second))
+	require.NoError(t, os.Remove(filepath.Join(h.cfg.DataDir, "pki", "member.json")))
+	h.start()
+	first, err := h.agent.Membership().TLS()
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		return h.Renewals.Load() >= 2 && time.Now().After(first.Leaf.NotAfter.Add(time.Second))
+	}, eventMax, 50*time.Millisecond)
+	h.run(`
+metadata: {name: late}
+spec: {containers: [{name: c, command: [sleep, "1000"]}]}
+`)
+	h.untilPhase("late", corev1.PodRunning)
+	var shown time.Time
+	require.Eventually(t, func() bool {
+		conn, err := tls.Dial("tcp", fmt.Sprintf("%s:%d", hostIP, agent.DefaultPort), &tls.Config{InsecureSkipVerify: true}) // looked at below
+		if err != nil {
+			return false
+		}
+		defer conn.Close()
+		shown = conn.ConnectionState().PeerCertificates[0].NotAfter
+		return true
+	}, eventMax, 50*time.Millisecond)
+	require.True(t, shown.After(time.Now()), shown)
+	h.delete("late")
+	h.untilClean("late")
+}
