@@ -81,6 +81,10 @@ func (s *shim) plan(spec *runtime.ContainerSpec) (_ *plan, err error) {
 	if !spec.Privileged && !spec.UnmaskedProc {
 		oci.Linux.MaskedPaths, oci.Linux.ReadonlyPaths = maskedPaths(), readonlyPaths()
 	}
+	if !spec.Privileged && !cgroups.IsCgroup2UnifiedMode() {
+		// The hierarchies are, but not the file system in memory that has their folders.
+		oci.Linux.ReadonlyPaths = append(oci.Linux.ReadonlyPaths, "/sys/fs/cgroup")
+	}
 	if err := addDevices(oci.Linux, spec); err != nil {
 		return nil, err
 	}
