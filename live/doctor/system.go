@@ -219,7 +219,7 @@ func securityRows() []Row {
 			Do:  unless(has(unix.CAP_SYS_RESOURCE), "grant it to root; without it such settings are left out"),
 		},
 		{
-			Feature: "seccomp", Level: Optional, OK: seccomp, Found: yesNo(seccomp), For: "the system calls a container may make",
+			Feature: "seccomp", Level: Required, OK: seccomp, Found: yesNo(seccomp), For: "the system calls a container may make",
 			Do: unless(seccomp, "a kernel with CONFIG_SECCOMP_FILTER"),
 		},
 	}

@@ -54,7 +54,7 @@ func newKubectl(t testing.TB) *kubectl {
 	netns := h.sandbox("uid-web")
 	first := h.run(runtime.ContainerSpec{ID: runtime.ID{Pod: "uid-web", Name: "web"}}, "echo from the first run")
 	second := h.run(runtime.ContainerSpec{ID: runtime.ID{Pod: "uid-web", Name: "web", Run: 1}},
-		"echo one; echo two; httpd -f -p 127.0.0.1:8080 -h /www & while ! wget -qO /dev/null http://127.0.0.1:8080/index.html; do :; done; echo three; wait")
+		"echo one; echo two; httpd -f -p 127.0.0.1:8080 -h /www & while ! wget -qO /dev/null http://127.0.0.1:8080/index.html 2> /dev/null; do :; done; echo three; wait")
 	at := stream.Place{UID: "uid-web", Netns: netns, Run: second.ID, Log: second.LogPath, PreviousLog: first.LogPath}
 	pods.put("web", "web", at)
 	pods.put("web", "", stream.Place{UID: at.UID, Netns: netns})
@@ -65,6 +65,9 @@ func newKubectl(t testing.TB) *kubectl {
 	pods.put("talk", "other", stream.Place{UID: "uid-talk", Netns: talk, Run: runtime.ID{Pod: "uid-talk", Name: "other"}})
 
 	term := h.run(runtime.ContainerSpec{ID: runtime.ID{Pod: "uid-talk", Name: "term"}, Stdin: true, TTY: true}, "read line; echo got $line; exit 5")
+	counts := h.run(runtime.ContainerSpec{ID: runtime.ID{Pod: "uid-talk", Name: "counts"}, Stdin: true, LogBytesMax: 2000, LogFiles: 3},
+		`i=0; while read line; do n=0; while [ $n -lt $line ]; do i=$((i+1)); n=$((n+1)); echo "line $i"; done; done`)
+	pods.put("talk", "counts", stream.Place{UID: "uid-talk", Netns: talk, Run: counts.ID, Log: counts.LogPath})
 	pods.put("talk", "term", stream.Place{UID: "uid-talk", Netns: talk, Run: term.ID, Log: term.LogPath})
 
 	c, url := newControl(t, ca, endpoint(t, ca, pods, h.client), apiserver.Config{Authenticate: func(r *http.Request) (apiserver.Caller, error) {
@@ -78,7 +81,7 @@ func newKubectl(t testing.TB) *kubectl {
 		}
 	}})
 	c.pod(t, "web", corev1.Container{Name: "web", Ports: []corev1.ContainerPort{{ContainerPort: 8080}}})
-	c.pod(t, "talk", corev1.Container{Name: "echo", Stdin: true}, corev1.Container{Name: "other"}, corev1.Container{Name: "term", Stdin: true, TTY: true})
+	c.pod(t, "talk", corev1.Container{Name: "echo", Stdin: true}, corev1.Container{Name: "other"}, corev1.Container{Name: "term", Stdin: true, TTY: true}, corev1.Container{Name: "counts", Stdin: true})
 	k.url = url
 	require.Eventually(t, func() bool {
 		data, _ := os.ReadFile(second.LogPath)
@@ -168,6 +171,50 @@ func TestKubectlLogs(t *testing.T) {
 		out, _ := k.run("", nil, strings.Fields(step.args)...)
 		require.Equal(t, step.want, timestamp.ReplaceAllString(out, "TIME"), "kubectl %s", step.args)
 	}
+}
+
+// TestKubectlRotation: a log is read over all its files that are kept, and followed from
+// one into the next without a line lost or told twice.
+func TestKubectlRotation(t *testing.T) {
+	k := newKubectl(t)
+	follow := k.command("logs", "-f", "talk", "-c", "counts")
+	out, err := follow.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, follow.Start())
+	lines := bufio.NewScanner(out)
+	const rounds, each = 12, 30
+	log := filepath.Join(k.containers.dir, "uid-talk-counts.0.log")
+	attach := k.command("attach", "-i", "talk", "-c", "counts")
+	in, err := attach.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, attach.Start())
+	at := 0
+	for range rounds {
+		_, err := fmt.Fprintln(in, each)
+		require.NoError(t, err)
+		for range each {
+			at++
+			require.True(t, lines.Scan(), "the log ended: %v", lines.Err())
+			require.Equal(t, fmt.Sprintf("line %d", at), lines.Text())
+		}
+	}
+	for _, c := range []*exec.Cmd{follow, attach} {
+		require.NoError(t, c.Process.Kill())
+		_ = c.Wait()
+	}
+	for _, name := range []string{log, log + ".1", log + ".2"} {
+		info, err := os.Stat(name)
+		require.NoError(t, err)
+		require.LessOrEqual(t, info.Size(), int64(2000), name)
+	}
+	require.NoFileExists(t, log+".3")
+
+	text, _ := k.run("", nil, "logs", "talk", "-c", "counts", "--tail=60")
+	want := ""
+	for i := rounds*each - 59; i <= rounds*each; i++ {
+		want += fmt.Sprintf("line %d\n", i)
+	}
+	require.Equal(t, want, text, "the newest file alone has fewer lines")
 }
 
 // TestKubectlFollow: a log is followed as it is written, and to the end of the container.
