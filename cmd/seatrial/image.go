@@ -29,7 +29,7 @@ func imageCommand() *cobra.Command {
 	var f imageFlags
 	c := &cobra.Command{
 		Use:   "image",
-		Short: "The container images of this host: import, list, build, remove",
+		Short: "The container images of this host: import, list, build, remove, prune",
 		Long: `The container images of this host, as its agent has them. An image's name is
 REGISTRY/REPOSITORY:TAG; as elsewhere in Kubernetes, "web" is
 docker.io/library/web:latest, and may be written either way.`,
@@ -39,7 +39,7 @@ docker.io/library/web:latest, and may be written either way.`,
   seatrial image remove web:v1`,
 	}
 	c.PersistentFlags().StringVar(&f.root, "root", imageRoot, "folder of the images")
-	c.AddCommand(imageImportCommand(&f), imageListCommand(&f), imageBuildCommand(&f), imageRemoveCommand(&f))
+	c.AddCommand(imageImportCommand(&f), imageListCommand(&f), imageBuildCommand(&f), imageRemoveCommand(&f), imagePruneCommand(&f))
 	return c
 }
 
@@ -205,6 +205,37 @@ func imageRemoveCommand(f *imageFlags) *cobra.Command {
 					return status{exitInput, err}
 				}
 			}
+			return nil
+		},
+	}
+}
+
+func imagePruneCommand(f *imageFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "prune",
+		Short: "Remove all images of this host that no container uses",
+		Long: `Removes all images that no container is made of, and prints their names. Nothing
+removes images by itself: when the node says DiskPressure, this is what makes room. An
+image that was imported, not pulled, has to be imported again before a pod can use it.`,
+		Example: `  seatrial image prune`,
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			s, err := image.Open(f.root, image.Config{})
+			if err != nil {
+				return status{exitWorld, err}
+			}
+			list, err := s.Prune()
+			if err != nil {
+				return status{exitWorld, err}
+			}
+			var bytes int64
+			for _, im := range list {
+				bytes += im.Bytes
+				for _, n := range im.Names {
+					fmt.Println(n)
+				}
+			}
+			fmt.Printf("%d images removed, %.1f MiB in their layers\n", len(list), float64(bytes)/(1<<20))
 			return nil
 		},
 	}

@@ -45,7 +45,7 @@ type Agent struct {
 	ownNode atomic.Pointer[corev1.Node]
 
 	certificate atomic.Pointer[tls.Certificate] // of now
-	memory  int64
+	memory      int64
 
 	net      hostNetwork
 	services services

@@ -312,6 +312,42 @@ func (s *Store) Remove(ref string) error {
 	return s.collect()
 }
 
+// Prune removes all images that no container is made of, of any host that shares the
+// store, and returns them. What is removed is pulled or imported again when it is needed.
+func (s *Store) Prune() (removed []Image, err error) {
+	err = s.changeIndex(func(x *index) error {
+		users, err := s.Mounts()
+		if err != nil {
+			return err
+		}
+		used := map[string]bool{}
+		for _, u := range users {
+			used[u.Manifest] = true
+		}
+		for _, n := range slices.Sorted(maps.Keys(x.Images)) {
+			m := x.Images[n].Manifest
+			if used[m] || slices.ContainsFunc(removed, func(im Image) bool { return im.Digest == m }) {
+				continue
+			}
+			im, err := s.describe(m, *x)
+			if err != nil {
+				return err
+			}
+			removed = append(removed, im)
+		}
+		for _, im := range removed {
+			for _, n := range im.Names {
+				delete(x.Images, n)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return removed, s.collect()
+}
+
 // Locks of the store, in the order in which they are taken. inUse is shared by whoever
 // adds or mounts an image, and held alone while what nobody needs is removed; names is
 // held while the index is changed.

@@ -96,6 +96,18 @@ func TestMountShowsLayersAndKeepsThem(t *testing.T) {
 	require.Equal(t, "new", string(raw), "what one container writes must not reach another")
 
 	require.ErrorIs(t, s.Remove("web:v1"), ErrInUse)
+	unused, err := Build(Spec{Name: "unused:v1", From: rootfsOf(t)})
+	require.NoError(t, err)
+	_, err = s.Add(t.Context(), "unused:v1", unused)
+	require.NoError(t, err)
+	pruned, err := s.Prune()
+	require.NoError(t, err)
+	require.Len(t, pruned, 1)
+	require.Equal(t, []string{"docker.io/library/unused:v1"}, pruned[0].Names)
+	_, err = s.Find("unused:v1")
+	require.ErrorIs(t, err, ErrNotFound)
+	_, err = s.Find("web:v1")
+	require.NoError(t, err, "containers are made of it")
 	require.NoError(t, s.Unmount("a"))
 	require.NoError(t, s.Unmount("a"), "twice is no error")
 	require.NoDirExists(t, filepath.Dir(a))
@@ -110,6 +122,13 @@ func TestMountShowsLayersAndKeepsThem(t *testing.T) {
 		_, err := s.Mount("web:v1", id)
 		require.ErrorContains(t, err, "container ID")
 	}
+}
+
+// rootfsOf is a folder with one file.
+func rootfsOf(t *testing.T) string {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), []byte("of no container"), 0o644))
+	return dir
 }
 
 func TestMountOfManyLayers(t *testing.T) {
