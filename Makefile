@@ -29,9 +29,10 @@ help: ## say what make can do
 	@echo
 	@echo 'Names: SCENARIO=FILE for demo, COUNT=N for bench, DECISIONS=N for upstream, FUZZTIME=20s for fuzz.'
 
-build: ## compile bin/seatrial and bin/seatrial-runtime
+build: ## compile bin/seatrial, bin/seatrial-agent and bin/seatrial-runtime
 	@mkdir -p $(BIN)
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/seatrial ./cmd/seatrial
+	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-agent ./cmd/seatrial-agent
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-runtime ./cmd/seatrial-runtime
 
 images: ## build the demo images into out/images, an OCI layout

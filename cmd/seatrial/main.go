@@ -56,7 +56,7 @@ func main() {
 		SilenceErrors: true,
 	}
 	root.AddCommand(runCommand(), testCommand(), whyCommand(), benchCommand(), serveCommand(), clockCommand(),
-		labCommand(), labHostCommand(), gapCommand(), serverCommand(), agentCommand(), tokenCommand(), imageCommand(), doctorCommand(), kubectlCommand(), versionCommand())
+		labCommand(), gapCommand(), serverCommand(), agentCommand(), tokenCommand(), imageCommand(), doctorCommand(), kubectlCommand(), versionCommand())
 	os.Exit(exitCode(root.ExecuteContext(ctx)))
 }
 

@@ -45,6 +45,12 @@ const (
 	agentData  = lab.DataDir + "/agent"
 )
 
+// The programs beside seatrial.
+const (
+	agentProgram   = "seatrial-agent"
+	runtimeProgram = "seatrial-runtime"
+)
+
 // Names of the services of hosts.
 const (
 	Server = "server"
@@ -56,7 +62,7 @@ type Config struct {
 	Name   string       // of the lab; lab.DefaultName if ""
 	Dir    string       // of the lab; lab.DefaultDir if ""
 	Subnet netip.Prefix // of the lab; its default if not set
-	Binary string       // the program seatrial, beside which seatrial-runtime is
+	Binary string       // the program seatrial; seatrial-agent and seatrial-runtime are beside it
 
 	Nodes   []*corev1.Node // names, labels, taints and capacity
 	Network scenarios.Network
@@ -91,9 +97,10 @@ func (c *Config) complete() error {
 	if len(c.Nodes) == 0 || len(c.Nodes) > NodesMax {
 		return fmt.Errorf("%d nodes: a lab has 1 to %d", len(c.Nodes), NodesMax)
 	}
-	runtime := filepath.Join(filepath.Dir(c.Binary), "seatrial-runtime")
-	if _, err := os.Stat(runtime); err != nil {
-		return fmt.Errorf("%w; want the program seatrial-runtime beside %s: make build makes both", err, c.Binary)
+	for _, program := range []string{agentProgram, runtimeProgram} {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(c.Binary), program)); err != nil {
+			return fmt.Errorf("%w; want it beside %s: make build makes all of them", err, c.Binary)
+		}
 	}
 	return nil
 }
@@ -163,14 +170,14 @@ func (c *Config) lab() lab.Config {
 		hosts = append(hosts, lab.Host{Name: n.Name, Addr: lab.NodeAddr(c.Subnet, i),
 			Binds: []lab.Bind{{From: filepath.Join(c.Dir, "images"), To: imagesDir, Write: true}}})
 	}
-	return lab.Config{Name: c.Name, Dir: c.Dir, Subnet: c.Subnet, Binary: c.Binary, Hosts: hosts, Shared: []string{"images"}}
+	return lab.Config{Name: c.Name, Dir: c.Dir, Subnet: c.Subnet, Binary: filepath.Join(filepath.Dir(c.Binary), agentProgram), Hosts: hosts, Shared: []string{"images"}}
 }
 
 // agentService is one node's agent. Its capacity is the scenario's: the hosts share a
 // machine.
 func agentService(c *Config, i int, token, hash string) lab.Service {
 	n := c.Nodes[i]
-	argv := []string{filepath.Join(programDir, filepath.Base(c.Binary)), "agent",
+	argv := []string{filepath.Join(programDir, agentProgram),
 		"--server", "https://" + lab.ServerAddr(c.Subnet, 0).String() + ":" + apiPort, "--token", token, "--ca-hash", hash,
 		"--node-name", n.Name, "--node-ip", lab.NodeAddr(c.Subnet, i).String(), "--data-dir", agentData, "--images-dir", imagesDir,
 		"--cgroup-root", lab.Cgroup(c.Name, n.Name) + "/pods"}
