@@ -59,9 +59,16 @@ demo: build ## run one scenario (SCENARIO=scenarios/guestbook.yaml) and say wher
 	if [ -f $(OUT)/$$name/report.html ]; then echo; echo "The report is $(OUT)/$$name/report.html; it opens in any browser, without a network."; fi; \
 	exit $$status
 
-test: kubectl helm ## run every test
+test: kubectl helm hosttools ## run every test
 	$(GO) test ./...
-	@[ "$$(id -u)" = 0 ] || echo 'NOT RUN, as they need root: the tests of live/ that unpack images, mount them, and make network devices'
+	@[ "$$(id -u)" = 0 ] || echo 'NOT RUN, as they need root: the tests of live/ and e2e/real, which make hosts, containers and networks'
+
+# What the real world drives, from Debian's packages. Without root its tests are not run.
+.PHONY: hosttools
+hosttools:
+	@[ "$$(id -u)" != 0 ] || { command -v iptables-restore && command -v nft && command -v conntrack; } >/dev/null || \
+	{ command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y iptables nftables conntrack >/dev/null; } || \
+	echo 'NOT INSTALLED: iptables, nftables and conntrack; tests that need them will say so'
 
 upstream: ## compare DECISIONS=5000 decisions with those of kube-scheduler (bench/upstream; minutes the first time)
 	cd bench/upstream && $(GO) run . fidelity --decisions $(DECISIONS)
