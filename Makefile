@@ -29,11 +29,14 @@ help: ## say what make can do
 	@echo
 	@echo 'Names: SCENARIO=FILE for demo, COUNT=N for bench, DECISIONS=N for upstream, FUZZTIME=20s for fuzz.'
 
-build: ## compile bin/seatrial, bin/seatrial-agent and bin/seatrial-runtime
+build: seatrial ## compile bin/seatrial, and for the real world bin/seatrial-agent and bin/seatrial-runtime
+	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-agent ./cmd/seatrial-agent
+	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-runtime ./cmd/seatrial-runtime
+
+.PHONY: seatrial
+seatrial:
 	@mkdir -p $(BIN)
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/seatrial ./cmd/seatrial
-	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-agent ./cmd/seatrial-agent
-	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-runtime ./cmd/seatrial-runtime
 
 images: ## build the demo images into out/images, an OCI layout
 	@mkdir -p $(OUT)
@@ -53,7 +56,7 @@ $(BIN)/helm: tools/go.mod tools/go.sum tools/helm/main.go | $(BIN)/kubectl
 	@mkdir -p $(BIN)
 	cd tools && $(GO) build -trimpath -ldflags '$(HELMFLAGS)' -o ../$@ ./helm && touch ../$@
 
-demo: build ## run one scenario (SCENARIO=scenarios/guestbook.yaml) and say where its report is
+demo: seatrial ## run one scenario (SCENARIO=scenarios/guestbook.yaml) and say where its report is
 	@name=$$(basename $(SCENARIO) .yaml); status=0; \
 	$(BIN)/seatrial run $(SCENARIO) --out $(OUT)/$$name || status=$$?; \
 	if [ -f $(OUT)/$$name/report.html ]; then echo; echo "The report is $(OUT)/$$name/report.html; it opens in any browser, without a network."; fi; \
