@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -81,6 +82,8 @@ func labUpCommand(f *labFlags) *cobra.Command {
 
 func (f *labFlags) up(ctx context.Context) error {
 	switch {
+	case os.Geteuid() != 0:
+		return status{exitInput, errors.New("lab up makes hosts, containers and networks on this machine, which needs root: run it with sudo")}
 	case f.servers != 1:
 		return status{exitInput, fmt.Errorf("--servers %d: want 1; several servers are not there yet", f.servers)}
 	case f.nodes < 1 || f.nodes > testbed.NodesMax:
