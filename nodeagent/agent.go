@@ -90,6 +90,8 @@ func (a *Agent) take(in Input) {
 		a.adopts[in.Pod] = in
 	case ImagesSeen:
 		a.imagesSeen(in)
+	case HostSeen:
+		a.hostSeen(in)
 	case NodeSeen:
 		a.nodeSeen(in)
 	case PodSeen:

@@ -51,6 +51,10 @@ type Config struct {
 	// (10 s.)
 	NodeStatusUpdate time.Duration
 
+	// PressureTransition is how long a condition of pressure stays after the host was
+	// last short of the thing. (5 min.)
+	PressureTransition time.Duration
+
 	// RegisterRetry is the wait after a failed registration; it doubles up to
 	// RegisterRetryMax. (200 ms and 7 s.)
 	RegisterRetry, RegisterRetryMax time.Duration
@@ -69,16 +73,17 @@ func Defaults() Config {
 	return Config{
 		CrashBackoff: 10 * time.Second, CrashBackoffMax: 300 * time.Second,
 		ImageBackoff: 10 * time.Second, ImageBackoffMax: 300 * time.Second,
-		Relist:           time.Second,
-		SyncRetry:        10 * time.Second,
-		NetworkRetry:     time.Second,
-		MountRetry:       500 * time.Millisecond,
-		Resync:           time.Minute,
-		GraceMinSeconds:  2,
-		WriteRetry:       5 * time.Second,
-		StatusResync:     10 * time.Second,
-		NodeStatusUpdate: 10 * time.Second,
-		RegisterRetry:    200 * time.Millisecond, RegisterRetryMax: 7 * time.Second,
+		Relist:             time.Second,
+		SyncRetry:          10 * time.Second,
+		NetworkRetry:       time.Second,
+		MountRetry:         500 * time.Millisecond,
+		Resync:             time.Minute,
+		GraceMinSeconds:    2,
+		WriteRetry:         5 * time.Second,
+		StatusResync:       10 * time.Second,
+		NodeStatusUpdate:   10 * time.Second,
+		PressureTransition: 5 * time.Minute,
+		RegisterRetry:      200 * time.Millisecond, RegisterRetryMax: 7 * time.Second,
 		NodeImagesMax:    50,
 		ParallelPullsMax: 1,
 	}
@@ -95,7 +100,7 @@ func (c Config) validate() {
 	if c.CrashBackoffMax < c.CrashBackoff || c.ImageBackoffMax < c.ImageBackoff || c.RegisterRetryMax < c.RegisterRetry {
 		panic(fmt.Sprintf("nodeagent: a maximum of %+v is below its first value", c))
 	}
-	if c.GraceMinSeconds < 0 || c.NodeImagesMax < 0 || c.ParallelPullsMax < 0 {
+	if c.GraceMinSeconds < 0 || c.NodeImagesMax < 0 || c.PressureTransition < 0 || c.ParallelPullsMax < 0 {
 		panic(fmt.Sprintf("nodeagent: a limit of %+v is negative", c))
 	}
 }

@@ -46,6 +46,10 @@ type (
 	// PodSeen is a pod assigned to this node, as the API has it now.
 	PodSeen struct{ Pod *corev1.Pod }
 
+	// HostSeen is how the host fares. It is told anew at least as often as something of
+	// it changes, and every NodeStatusUpdate while it is short of anything or has been.
+	HostSeen struct{ Host Host }
+
 	// PodGone says that the API no longer has a pod that was seen.
 	PodGone struct {
 		Key kinds.Key
@@ -128,6 +132,12 @@ type AdoptedContainer struct {
 	StartedAt  time.Time
 	Exit       *ContainerExited // nil while it runs
 	FinishedAt time.Time
+}
+
+// Host says what a host is short of.
+type Host struct {
+	Memory, Disk, PIDs bool   // less is left of it than the least there is to be
+	Problem            string // why no pods can be started; empty if they can
 }
 
 // ProbeKind says which probe of a container is meant.
@@ -220,6 +230,7 @@ func (Booted) input()           {}
 func (Adopted) input()          {}
 func (ImagesSeen) input()       {}
 func (SandboxLost) input()      {}
+func (HostSeen) input()         {}
 func (NodeSeen) input()         {}
 func (PodSeen) input()          {}
 func (PodGone) input()          {}

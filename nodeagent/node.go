@@ -23,6 +23,8 @@ type nodeState struct {
 	allocatable resources
 	images      []corev1.ContainerImage // the largest first
 	conditions  []corev1.NodeCondition  // as last written
+	problem     string                  // why it is not ready
+	short       [3]time.Time            // when it was last short of memory, disk and PIDs, in the order of their conditions
 
 	registered bool
 	announced  bool // its conditions have been told as events
@@ -48,6 +50,53 @@ var nodeConditions = [...]nodeCondition{ //det:ok never written to
 	{corev1.NodeDiskPressure, corev1.ConditionFalse, "KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"},
 	{corev1.NodePIDPressure, corev1.ConditionFalse, "KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"},
 	{corev1.NodeReady, corev1.ConditionTrue, "KubeletReady", "kubelet is posting ready status", "NodeReady"},
+}
+
+// ailingConditions are the same of one that is not well.
+var ailingConditions = [len(nodeConditions)]nodeCondition{ //det:ok never written to
+	{corev1.NodeMemoryPressure, corev1.ConditionTrue, "KubeletHasInsufficientMemory", "kubelet has insufficient memory available", "NodeHasInsufficientMemory"},
+	{corev1.NodeDiskPressure, corev1.ConditionTrue, "KubeletHasDiskPressure", "kubelet has disk pressure", "NodeHasDiskPressure"},
+	{corev1.NodePIDPressure, corev1.ConditionTrue, "KubeletHasInsufficientPID", "kubelet has insufficient PID available", "NodeHasInsufficientPID"},
+	{corev1.NodeReady, corev1.ConditionFalse, "KubeletNotReady", "", "NodeNotReady"},
+}
+
+const readyCondition = len(nodeConditions) - 1
+
+// condition is what the i-th condition is to say now. What was short is so for a while
+// longer, as it would else come and go.
+func (a *Agent) condition(i int) nodeCondition {
+	n := &a.node
+	switch {
+	case i == readyCondition && n.problem != "":
+		c := ailingConditions[i]
+		c.message = n.problem
+		return c
+	case i != readyCondition && !n.short[i].IsZero() && a.now.Sub(n.short[i]) < a.cfg.PressureTransition:
+		return ailingConditions[i]
+	}
+	return nodeConditions[i]
+}
+
+func (a *Agent) hostSeen(in HostSeen) {
+	n := &a.node
+	n.problem = in.Host.Problem
+	for i, short := range [...]bool{in.Host.Memory, in.Host.Disk, in.Host.PIDs} {
+		if short {
+			n.short[i] = a.now
+		}
+	}
+	if n.template == nil {
+		return
+	}
+	for i := range nodeConditions {
+		want := a.condition(i)
+		if old := findNodeCondition(n.conditions, want.kind); old != nil && (old.Status != want.status || old.Message != want.message) {
+			n.dirty = true
+		}
+	}
+	if n.dirty {
+		a.syncNode()
+	}
 }
 
 func (a *Agent) booted(in Booted) {
@@ -80,7 +129,8 @@ func (a *Agent) nodeSeen(in NodeSeen) {
 	if a.node.template == nil || !a.node.registered {
 		return
 	}
-	if c := findNodeCondition(in.Node.Status.Conditions, corev1.NodeReady); c == nil || c.Status != corev1.ConditionTrue {
+	want := a.condition(readyCondition)
+	if c := findNodeCondition(in.Node.Status.Conditions, corev1.NodeReady); c == nil || c.Status != want.status {
 		a.node.dirty = true
 	}
 	a.syncNode()
@@ -198,7 +248,7 @@ func (a *Agent) drawConditions(seen []corev1.NodeCondition) []corev1.NodeConditi
 	}
 	now := a.stamp()
 	for i := range nodeConditions {
-		want := &nodeConditions[i]
+		want := a.condition(i)
 		since := now
 		if old := findNodeCondition(seen, want.kind); old != nil && old.Status == want.status && !old.LastTransitionTime.IsZero() {
 			since = old.LastTransitionTime
@@ -278,7 +328,7 @@ func largerImage(a, b corev1.ContainerImage) int {
 // sayConditions records an event for each condition that changes.
 func (a *Agent) sayConditions(seen []corev1.NodeCondition) {
 	for i := range nodeConditions {
-		want := &nodeConditions[i]
+		want := a.condition(i)
 		if old := findNodeCondition(seen, want.kind); old == nil || old.Status != want.status {
 			a.sayNode(corev1.EventTypeNormal, want.event, "Node "+a.name+" status is now: "+want.event)
 		}

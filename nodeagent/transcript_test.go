@@ -78,6 +78,13 @@ func (h *host) command(t *testing.T, d *datadriven.TestData) string {
 		findNodeCondition(n.Status.Conditions, corev1.NodeReady).Status = corev1.ConditionStatus(first)
 		h.node = n
 		h.step(NodeSeen{n})
+	case "host":
+		has := d.HasArg
+		h.step(HostSeen{Host{Memory: has("memory"), Disk: has("disk"), PIDs: has("pids"), Problem: arg("problem", "")}})
+	case "conditions":
+		for _, c := range h.node.Status.Conditions {
+			fmt.Fprintf(&h.out, "%s %s since %s %s: %s\n", c.Type, c.Status, c.LastTransitionTime.Sub(start), c.Reason, c.Message)
+		}
 	case "node":
 		return show(h.node)
 	case "pod":

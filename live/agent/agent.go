@@ -302,6 +302,7 @@ func (a *Agent) podEvent(t store.Type, pod *corev1.Pod) {
 		a.lookAtImages() // what the pod needs may have been brought for it
 	}
 	a.seen[key] = pod.UID
+	a.refuseChanges(a.pods.of(pod.UID).seen(), pod)
 	a.pods.see(pod)
 	if found := a.adoptable[pod.UID]; found != nil {
 		delete(a.adoptable, pod.UID)

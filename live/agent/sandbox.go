@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,16 +131,16 @@ func (a *Agent) requestedMilli(qos string) (sum int64) {
 // refuse says what a pod asks for and does not get here: to leave it out without a word
 // would break what it relies on.
 func refuse(pod *corev1.Pod) error {
-	if u := pod.Spec.HostUsers; u != nil && !*u {
-		return errors.New("hostUsers: false is not supported by this node's agent")
+	if err := container.RefusedPod(pod); err != nil {
+		return err
 	}
 	if pod.Spec.HostNetwork {
 		return nil
 	}
-	for i := range pod.Spec.Containers {
-		for _, port := range pod.Spec.Containers[i].Ports {
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		for _, port := range c.Ports {
 			if port.HostPort > 0 {
-				return fmt.Errorf("container %s: hostPort %d is not supported by this node's agent: want a service of type NodePort, or hostNetwork", pod.Spec.Containers[i].Name, port.HostPort)
+				return fmt.Errorf("container %s: hostPort %d is not supported by this node's agent: want a service of type NodePort, or hostNetwork", c.Name, port.HostPort)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -19,6 +21,9 @@ import (
 	"seatrial.dev/seatrial/live/runtime/cgroup"
 	"seatrial.dev/seatrial/live/runtime/wire"
 )
+
+// shimWordsMax is how much of its log a shim that failed is quoted with.
+const shimWordsMax = 1024
 
 // Config says where a host's containers are.
 type Config struct {
@@ -345,12 +350,30 @@ func (c *Client) makeSandbox(ctx context.Context, p *podState) (Pod, error) {
 	}
 	var pod Pod
 	if err := c.call(ctx, p.spec.Pod, wire.OpSandbox, p.spec, &pod); err != nil {
-		return Pod{}, err
+		if _, answered := errors.AsType[*Error](err); answered && KindOf(err) != KindGone || ctx.Err() != nil {
+			return Pod{}, err
+		}
+		return Pod{}, c.shimEnded(p.spec.Pod, err)
 	}
 	if !c.watch(p) {
-		return Pod{}, &Error{Kind: KindHost, Text: fmt.Sprintf("the shim of pod %s ended at once", p.spec.Pod)}
+		return Pod{}, c.shimEnded(p.spec.Pod, nil)
 	}
 	return pod, nil
+}
+
+// shimEnded is the error of a shim that did not answer: its own last words are why, and
+// what the connection had to say only if there are none.
+func (c *Client) shimEnded(pod string, err error) error {
+	text := fmt.Sprintf("the shim of pod %s ended at once", pod)
+	log, _ := os.ReadFile(filepath.Join(c.dir(pod), wire.FileLog))
+	log = bytes.TrimSpace(log[max(0, len(log)-shimWordsMax):])
+	switch {
+	case len(log) > 0:
+		text += ": " + strings.ReplaceAll(string(log), "\n", "; ")
+	case err != nil:
+		text += ", and said nothing: " + err.Error()
+	}
+	return &Error{Kind: KindHost, Text: text}
 }
 
 // startShim leaves a process that listens, in a session of its own. While this

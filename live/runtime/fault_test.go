@@ -188,3 +188,54 @@ func TestManyMounts(t *testing.T) {
 	}
 	require.DirExists(t, filepath.Join(volume, "a"))
 }
+
+// TestShimEnds: a runtime that cannot work here says why, and the pod's place is free.
+func TestShimEnds(t *testing.T) {
+	h := newHost(t)
+	for script, want := range map[string]string{
+		"echo there are no groups here >&2; exit 1": "there are no groups here",
+		"kill -9 $$": "said nothing",
+		"echo ''; head -c 9000 /dev/zero | tr '\\0' x; echo; echo the last words": "xxx; the last words",
+	} {
+		binary := filepath.Join(t.TempDir(), "seatrial-runtime")
+		require.NoError(t, os.WriteFile(binary, []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+		config := h.config
+		config.Binary, config.StateDir = binary, t.TempDir()
+		c, err := runtime.Open(config)
+		require.NoError(t, err)
+		_, err = c.MakeSandbox(h.ctx(), runtime.SandboxSpec{Pod: "x"})
+		require.ErrorContains(t, err, "the shim of pod x ended at once")
+		require.ErrorContains(t, err, want)
+		require.Less(t, len(err.Error()), 1200)
+		list, err := c.List(h.ctx())
+		require.NoError(t, err)
+		require.Empty(t, list)
+		require.NoError(t, c.Purge(h.ctx()))
+		c.Close()
+	}
+}
+
+// TestNoGroups: a host whose control groups cannot be written to, or are not there, says
+// so for each pod.
+func TestNoGroups(t *testing.T) {
+	h := newHost(t)
+	for _, cover := range []string{
+		"mount -t tmpfs none /sys/fs/cgroup",
+		"for m in $(awk '$3 ~ /^cgroup/ {print $2}' /proc/mounts); do mount -o remount,bind,ro $m; done",
+	} {
+		binary := filepath.Join(t.TempDir(), "seatrial-runtime")
+		script := "#!/bin/sh\nexec unshare -m sh -c '" + cover + "; exec \"$@\"' sh " + h.config.Binary + " \"$@\"\n"
+		require.NoError(t, os.WriteFile(binary, []byte(strings.ReplaceAll(script, "'$3 ~ /^cgroup/ {print $2}'", `"\$3 ~ /^cgroup/ {print \$2}"`)), 0o755))
+		config := h.config
+		config.Binary, config.StateDir = binary, t.TempDir()
+		c, err := runtime.Open(config)
+		require.NoError(t, err)
+		_, err = c.MakeSandbox(h.ctx(), runtime.SandboxSpec{Pod: "x"})
+		require.Error(t, err)
+		t.Logf("%s: %v", cover, err)
+		require.Regexp(t, "cgroup|control group|read-only", err.Error())
+		require.NotContains(t, err.Error(), "connection reset")
+		require.NoError(t, c.Purge(h.ctx()))
+		c.Close()
+	}
+}

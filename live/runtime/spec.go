@@ -277,7 +277,8 @@ type ContainerSpec struct {
 	NoNewPrivileges bool      `json:"noNewPrivileges"`
 	Privileged      bool      `json:"privileged"` // every capability and device of the host, nothing masked
 	UnmaskedProc    bool      `json:"unmaskedProc"`
-	Mounts          []Mount   `json:"mounts"` // in order
+	Unconfined      bool      `json:"unconfined"` // by no filter of system calls; so is a privileged one
+	Mounts          []Mount   `json:"mounts"`     // in order
 	Devices         []Device  `json:"devices"`
 	Resources       Resources `json:"resources"`
 	OOMScoreAdj     int       `json:"oomScoreAdj"` // raised to what the host allows

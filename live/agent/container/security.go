@@ -85,7 +85,10 @@ func userPart(who string) (name string, numeric bool) {
 }
 
 func setSecurity(s *runtime.ContainerSpec, g *Given) {
-	own, _ := securityOf(g)
+	own, pod := securityOf(g)
+	if p := or(own.SeccompProfile, pod.SeccompProfile); p != nil {
+		s.Unconfined = p.Type == corev1.SeccompProfileTypeUnconfined
+	}
 	is := func(b *bool) bool { return b != nil && *b }
 	s.Privileged = is(own.Privileged)
 	s.ReadonlyRootfs = is(own.ReadOnlyRootFilesystem)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,21 +61,14 @@ func setup(dir string, about *inject.About, v *corev1.Volume, objects *inject.Ob
 
 // kindOf is the name of the field that says what a volume is.
 func kindOf(v *corev1.Volume) string {
-	switch {
-	case v.PersistentVolumeClaim != nil:
-		return "persistentVolumeClaim"
-	case v.Ephemeral != nil:
-		return "ephemeral"
-	case v.NFS != nil:
-		return "nfs"
-	case v.CSI != nil:
-		return "csi"
-	case v.ISCSI != nil:
-		return "iscsi"
-	case v.Image != nil:
-		return "image"
+	s := reflect.ValueOf(&v.VolumeSource).Elem()
+	for i := range s.NumField() {
+		if !s.Field(i).IsNil() {
+			name, _, _ := strings.Cut(s.Type().Field(i).Tag.Get("json"), ",")
+			return name
+		}
 	}
-	return "other than those"
+	return "none"
 }
 
 // ownerOf is to whom files of the pod's volumes belong: its group, and its user where

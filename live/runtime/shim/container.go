@@ -123,12 +123,32 @@ func (s *shim) launch(spec runtime.ContainerSpec) (_ *run, err error) {
 	}
 	r.process = libprocess(p.process)
 	r.process.Init = true
-	if err := r.io.start(r.process, func() error { return r.container.Run(r.process) }); err != nil {
+	filter, err := giveFilter(r.process, &spec)
+	if err != nil {
+		return nil, err
+	}
+	defer filter.Close()
+	if err := r.io.start(r.process, func() error { return r.begin() }); err != nil {
 		_ = r.container.Destroy()
 		return nil, &runtime.Error{Kind: runtime.KindStart, Text: err.Error()}
 	}
 	r.status.PID, err = r.process.Pid()
 	return r, err
+}
+
+// begin starts the container's process, and looks at it before it is let go.
+func (r *run) begin() error {
+	if err := r.container.Start(r.process); err != nil {
+		return err
+	}
+	pid, err := r.process.Pid()
+	if err == nil {
+		err = checkFilter(pid, &r.spec)
+	}
+	if err != nil {
+		return err
+	}
+	return r.container.Exec()
 }
 
 // libprocess is the process of a specification as libcontainer takes it.

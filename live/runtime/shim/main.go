@@ -40,6 +40,10 @@ const (
 func Main(args []string) int {
 	switch {
 	case len(args) > 0 && args[0] == "init":
+		if err := armFilter(); err != nil {
+			fmt.Fprintln(os.Stderr, "seatrial-runtime:", err)
+			return 1
+		}
 		libcontainer.Init() // never returns
 	case len(args) == 3 && args[0] == "shim":
 		if err := serve(args[1], args[2]); err != nil {

@@ -139,6 +139,11 @@ func (s *shim) exec(conn *wire.Conn, raw json.RawMessage, streams [3]*os.File) e
 	p := libprocess(inner)
 	p.Args, p.Env = spec.Args, overlaid(inner.Env, spec.Env)
 	p.ConsoleWidth, p.ConsoleHeight = spec.Width, spec.Height
+	filter, err := giveFilter(p, &r.spec)
+	if err != nil {
+		return err
+	}
+	defer filter.Close()
 	begin := func() error { return r.container.Run(p) }
 	var console *os.File
 	if spec.TTY {
