@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strconv"
 	"syscall"
 	"time"
@@ -20,7 +19,6 @@ import (
 	"seatrial.dev/seatrial/live/play"
 	"seatrial.dev/seatrial/live/testbed"
 	"seatrial.dev/seatrial/scenarios"
-	"seatrial.dev/seatrial/sched"
 )
 
 // runsMax bounds the runs that are under way on a machine at once.
@@ -64,7 +62,7 @@ func playInLab(ctx context.Context, scn *scenarios.Scenario, opts play.Options, 
 	}
 	defer hold.Close()
 	t, err := testbed.Up(ctx, testbed.Config{Name: name, Dir: filepath.Join(dir, "lab"), Subnet: subnet, Binary: binary,
-		Nodes: scn.Nodes, Network: scn.Network, Images: images})
+		Nodes: scn.Nodes, Network: scn.Network, Scheduler: scn.SchedulerAt, Images: images})
 	if err != nil {
 		v.Err, v.Wall = err, time.Since(start)
 		return v, nil
@@ -87,8 +85,8 @@ func checkForLab(scn *scenarios.Scenario) error {
 	if n := len(scn.Nodes); n > testbed.NodesMax {
 		return fmt.Errorf("%s: %d nodes; a lab has at most %d", scn.File, n, testbed.NodesMax)
 	}
-	if !reflect.DeepEqual(scn.Scheduler, sched.DefaultConfig()) {
-		return fmt.Errorf("%s: spec.cluster.scheduler: the lab's server has the default scheduler only, for now", scn.File)
+	if len(scn.Scheduler.Extenders) > 0 {
+		return fmt.Errorf("%s: spec.cluster.scheduler: it names extenders, which the lab's hosts cannot reach", scn.File)
 	}
 	return play.Check(scn)
 }

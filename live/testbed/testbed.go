@@ -41,9 +41,11 @@ const (
 
 // Where things are, as a host sees them.
 const (
-	imagesDir  = "/run/seatrial/images"
-	serverData = lab.DataDir + "/server"
-	agentData  = lab.DataDir + "/agent"
+	imagesDir = "/run/seatrial/images"
+
+	schedulerConfig = "/run/seatrial/scheduler.yaml"
+	serverData      = lab.DataDir + "/server"
+	agentData       = lab.DataDir + "/agent"
 )
 
 // The programs beside seatrial.
@@ -69,6 +71,9 @@ type Config struct {
 	Network scenarios.Network
 	Mode    network.Mode // how packets get to other hosts' pods; network.Direct if ""
 	Images  []string     // OCI layouts or archives for the hosts' image store
+
+	// Scheduler is a file of the scheduler's configuration; "" for the default.
+	Scheduler string
 
 	// Say tells how far it is; nil: nobody hears.
 	Say func(text string)
@@ -169,16 +174,26 @@ func (t *Testbed) up(ctx context.Context, cfg *Config) error {
 // when there is a token.
 func (c *Config) lab() lab.Config {
 	at := lab.ServerAddr(c.Subnet, 0)
-	hosts := []lab.Host{{Name: scenarios.ControlPlane, Addr: at, Services: []lab.Service{{Name: Server, Restart: true, Argv: []string{
-		filepath.Join(programDir, filepath.Base(c.Binary)), "server", "--data-dir", serverData, "--advertise-address", at.String(),
-		"--service-cluster-ip-range", c.Network.ServiceCIDR, "--cluster-cidr", c.Network.PodCIDR,
-		"--service-node-port-range", fmt.Sprintf("%d-%d", c.Network.NodePortMin, c.Network.NodePortMax),
-	}}}}}
+	hosts := []lab.Host{c.serverHost(at)}
 	for i, n := range c.Nodes {
 		hosts = append(hosts, lab.Host{Name: n.Name, Addr: lab.NodeAddr(c.Subnet, i),
 			Binds: []lab.Bind{{From: filepath.Join(c.Dir, "images"), To: imagesDir, Write: true}}})
 	}
 	return lab.Config{Name: c.Name, Dir: c.Dir, Subnet: c.Subnet, Binary: filepath.Join(filepath.Dir(c.Binary), agentProgram), Hosts: hosts, Shared: []string{"images"}}
+}
+
+// serverHost is the control plane's.
+func (c *Config) serverHost(at netip.Addr) lab.Host {
+	argv := []string{filepath.Join(programDir, filepath.Base(c.Binary)), "server", "--data-dir", serverData, "--advertise-address", at.String(),
+		"--service-cluster-ip-range", c.Network.ServiceCIDR, "--cluster-cidr", c.Network.PodCIDR,
+		"--service-node-port-range", fmt.Sprintf("%d-%d", c.Network.NodePortMin, c.Network.NodePortMax)}
+	h := lab.Host{Name: scenarios.ControlPlane, Addr: at}
+	if c.Scheduler != "" {
+		h.Binds = []lab.Bind{{From: c.Scheduler, To: schedulerConfig}}
+		argv = append(argv, "--scheduler-config", schedulerConfig)
+	}
+	h.Services = []lab.Service{{Name: Server, Restart: true, Argv: argv}}
+	return h
 }
 
 // agentService is one node's agent. Its capacity is the scenario's: the hosts share a
