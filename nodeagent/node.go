@@ -45,7 +45,7 @@ type nodeCondition struct {
 }
 
 // nodeConditions are those of a healthy node, in the kubelet's order.
-var nodeConditions = [...]nodeCondition{ //det:ok never written to
+var nodeConditions = [...]nodeCondition{
 	{corev1.NodeMemoryPressure, corev1.ConditionFalse, "KubeletHasSufficientMemory", "kubelet has sufficient memory available", "NodeHasSufficientMemory"},
 	{corev1.NodeDiskPressure, corev1.ConditionFalse, "KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"},
 	{corev1.NodePIDPressure, corev1.ConditionFalse, "KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"},
@@ -53,7 +53,7 @@ var nodeConditions = [...]nodeCondition{ //det:ok never written to
 }
 
 // ailingConditions are the same of one that is not well.
-var ailingConditions = [len(nodeConditions)]nodeCondition{ //det:ok never written to
+var ailingConditions = [len(nodeConditions)]nodeCondition{
 	{corev1.NodeMemoryPressure, corev1.ConditionTrue, "KubeletHasInsufficientMemory", "kubelet has insufficient memory available", "NodeHasInsufficientMemory"},
 	{corev1.NodeDiskPressure, corev1.ConditionTrue, "KubeletHasDiskPressure", "kubelet has disk pressure", "NodeHasDiskPressure"},
 	{corev1.NodePIDPressure, corev1.ConditionTrue, "KubeletHasInsufficientPID", "kubelet has insufficient PID available", "NodeHasInsufficientPID"},
