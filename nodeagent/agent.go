@@ -92,6 +92,8 @@ func (a *Agent) take(in Input) {
 		a.imagesSeen(in)
 	case HostSeen:
 		a.hostSeen(in)
+	case Evict:
+		a.evict(in)
 	case NodeSeen:
 		a.nodeSeen(in)
 	case PodSeen:

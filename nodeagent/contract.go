@@ -50,6 +50,13 @@ type (
 	// it changes, and every NodeStatusUpdate while it is short of anything or has been.
 	HostSeen struct{ Host Host }
 
+	// Evict says that a pod must end here for a reason of the host's: it has used more
+	// than it may. It fails, with the message.
+	Evict struct {
+		Pod     types.UID
+		Message string
+	}
+
 	// PodGone says that the API no longer has a pod that was seen.
 	PodGone struct {
 		Key kinds.Key
@@ -231,6 +238,7 @@ func (Adopted) input()          {}
 func (ImagesSeen) input()       {}
 func (SandboxLost) input()      {}
 func (HostSeen) input()         {}
+func (Evict) input()            {}
 func (NodeSeen) input()         {}
 func (PodSeen) input()          {}
 func (PodGone) input()          {}

@@ -56,6 +56,7 @@ type pod struct {
 
 	// Why it failed, where that is the pod's own doing and not a container's.
 	failReason, failMessage string
+	evicted                 bool
 
 	statusWriter
 }
@@ -77,6 +78,8 @@ func (p *pod) graceSeconds() int64 {
 	switch {
 	case p.gone:
 		return 0
+	case p.evicted:
+		return evictGraceSeconds
 	case p.api.DeletionGracePeriodSeconds != nil:
 		return *p.api.DeletionGracePeriodSeconds
 	case p.api.Spec.TerminationGracePeriodSeconds != nil:

@@ -21,6 +21,7 @@ const (
 	reasonHookError         = "PostStartHookError"
 	reasonStatusUnknown     = "ContainerStatusUnknown"
 	reasonDeadline          = "DeadlineExceeded"
+	reasonEvicted           = "Evicted"
 
 	networkNotReady = "network is not ready"
 	volumesNotReady = "volumes are not ready: "

@@ -95,6 +95,20 @@ func (a *Agent) hurry(p *pod) {
 	}
 }
 
+// evictGraceSeconds is the time of an evicted pod's containers, as with the kubelet.
+const evictGraceSeconds = 1
+
+func (a *Agent) evict(in Evict) {
+	p := a.pods[in.Pod]
+	if p == nil || p.stage != stageRun {
+		return
+	}
+	p.failReason, p.failMessage, p.evicted = reasonEvicted, in.Message, true
+	a.sayWarning(p, nil, reasonEvicted, in.Message)
+	a.beginStop(p)
+	a.sync(p)
+}
+
 // beginStop ends a pod that has done its work or must not go on.
 func (a *Agent) beginStop(p *pod) {
 	p.stage, p.dirty = stageStop, true

@@ -78,6 +78,8 @@ func (h *host) command(t *testing.T, d *datadriven.TestData) string {
 		findNodeCondition(n.Status.Conditions, corev1.NodeReady).Status = corev1.ConditionStatus(first)
 		h.node = n
 		h.step(NodeSeen{n})
+	case "evict":
+		h.step(Evict{Pod: h.uid(first), Message: arg("message", "")})
 	case "host":
 		has := d.HasArg
 		h.step(HostSeen{Host{Memory: has("memory"), Disk: has("disk"), PIDs: has("pids"), Problem: arg("problem", "")}})

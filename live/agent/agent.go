@@ -48,6 +48,7 @@ type Agent struct {
 	services services
 	proxy    serviceProxy
 	routes   routes
+	problems problems
 	tokens   tokens
 	pods     pods
 
@@ -88,6 +89,7 @@ func New(ctx context.Context, cfg Config) (*Agent, error) {
 	a := &Agent{cfg: cfg, inbox: make(chan any, inboxMax), seen: map[kinds.Key]types.UID{}, adoptable: map[types.UID]*nodeagent.Adopted{}}
 	a.net.ready = make(chan struct{})
 	a.proxy = serviceProxy{bell: make(bell, 1), events: make(chan store.Event, proxyQueue)}
+	a.problems.bell = make(bell, 1)
 	a.routes = routes{bell: make(bell, 1), byNode: map[string]podnet.NodeRoute{}}
 	var err error
 	if a.member, err = membership(ctx, &a.cfg); err != nil {
@@ -190,6 +192,8 @@ func (a *Agent) begin(ctx context.Context) {
 	a.tasks.Go(func() { a.serveStreams(ctx) })
 	a.tasks.Go(func() { a.serveGossip(ctx) })
 	a.tasks.Go(func() { a.refreshVolumes(ctx) })
+	a.tasks.Go(func() { a.watchHost(ctx) })
+	a.tasks.Go(func() { a.watchUsage(ctx) })
 	a.tasks.Go(func() {
 		for {
 			select {

@@ -106,6 +106,7 @@ func (a *Agent) setupNetwork(ctx context.Context, cidr netip.Prefix) {
 			a.net.net, a.net.problem = net, ""
 			close(a.net.ready)
 			a.net.mu.Unlock()
+			a.problems.set(partNetwork, "")
 			a.proxy.wake()
 			a.routes.wake()
 			return
@@ -114,6 +115,7 @@ func (a *Agent) setupNetwork(ctx context.Context, cidr netip.Prefix) {
 		a.net.mu.Lock()
 		a.net.problem = err.Error()
 		a.net.mu.Unlock()
+		a.problems.set(partNetwork, err.Error())
 		if !sleep(ctx, networkRetry) {
 			return
 		}

@@ -49,7 +49,7 @@ func (c *Config) template() (*corev1.Node, error) {
 }
 
 func (c *Config) capacity() (corev1.ResourceList, error) {
-	memory, err := memoryBytes()
+	memory, err := memoryField("MemTotal:")
 	if err != nil {
 		return nil, err
 	}
@@ -67,19 +67,20 @@ func (c *Config) capacity() (corev1.ResourceList, error) {
 	return list, nil
 }
 
-func memoryBytes() (int64, error) {
+// memoryField is one of the lines of /proc/meminfo, in bytes.
+func memoryField(name string) (int64, error) {
 	f, err := os.Open("/proc/meminfo")
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if fields := strings.Fields(lines.Text()); len(fields) >= 2 && fields[0] == "MemTotal:" {
+		if fields := strings.Fields(lines.Text()); len(fields) >= 2 && fields[0] == name {
 			kib, err := strconv.ParseInt(fields[1], 10, 64)
 			return kib << 10, err
 		}
 	}
-	return 0, fmt.Errorf("/proc/meminfo: there is no MemTotal")
+	return 0, fmt.Errorf("/proc/meminfo: there is no %s", name)
 }
 
 func nodeInfo() (corev1.NodeSystemInfo, error) {

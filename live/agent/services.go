@@ -118,9 +118,15 @@ func (a *Agent) serveProxy(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if err := r.apply(ctx); err != nil && ctx.Err() == nil {
+		err := r.apply(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
 			a.log("services: %v", err)
+			a.problems.set(partServices, err.Error())
 			retry.Reset(proxyRetry)
+		default:
+			a.problems.set(partServices, "")
 		}
 	}
 }

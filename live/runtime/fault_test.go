@@ -70,6 +70,10 @@ func TestFullDisk(t *testing.T) {
 	e := h.wait(h.start(spec))
 	require.Equal(t, 5, e.Code)
 	require.Contains(t, e.LogError, "no space left")
+	data, err := os.ReadFile(spec.LogPath)
+	require.NoError(t, err)
+	require.True(t, bytes.HasSuffix(data, []byte(" of very many\n")), "half a line is no line: %q", data[max(0, len(data)-80):])
+	require.Equal(t, bytes.Count(data, []byte("\n")), bytes.Count(data, []byte(" stdout F line ")))
 }
 
 // TestForkBomb: what forks without end dies all the same, with the pod's limit of

@@ -88,6 +88,11 @@ func (l *Log) write(records []byte) {
 			}
 		}
 		wrote, err := l.file.Write(records[:n])
+		if err != nil && wrote > 0 {
+			// Half a record would spoil the next one.
+			wrote = bytes.LastIndexByte(records[:wrote], '\n') + 1
+			l.fail(l.file.Truncate(l.size + int64(wrote)))
+		}
 		l.size += int64(wrote)
 		l.fail(err)
 		records = records[n:]
