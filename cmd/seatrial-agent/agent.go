@@ -50,7 +50,7 @@ not depend on the agent: they run on when it ends, and are taken over by the nex
 				debug.SetGCPercent(agentGCPercent)
 			}
 			err := agent.Run(c.Context(), f.cfg)
-			if errors.Is(err, agent.ErrNotJoined) {
+			if bad := (*agent.InputError)(nil); errors.As(err, &bad) {
 				return status{exitInput, err}
 			}
 			if err != nil {

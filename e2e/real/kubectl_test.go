@@ -73,7 +73,7 @@ func (s *stream) next(pattern string) string {
 }
 
 func testKubectl(c *cluster, ns string) {
-	watch := c.stream("get", "pods", "-n", ns, "--watch")
+	watch := c.stream("get", "pods", "-n", ns, "--watch", "--output-watch-events")
 	c.apply(ns, shell("sh", "node-0")+`
 ---
 apiVersion: batch/v1
@@ -86,7 +86,7 @@ kind: Pod
 metadata: {name: echo}
 spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: "`+busybox+`", stdin: true, command: [sh, -c, "while read l; do echo got $l; done"]}]}
 `+web("web", "1", ""))
-	watch.next(`^sh +1/1 +Running`)
+	watch.next(`^MODIFIED +sh +1/1 +Running`)
 	c.kubectl("wait", "-n", ns, "--for=condition=Ready", "pod/sh", "pod/echo", "--timeout=60s")
 
 	c.kubectl("wait", "-n", ns, "--for=jsonpath={.status.active}=1", "job/count", "--timeout=60s")
@@ -128,7 +128,7 @@ spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: "`+busybo
 	forward.end()
 
 	c.kubectl("delete", "-n", ns, "pod/sh", "--wait=false")
-	watch.next(`^sh +\d/1 +(Terminating|Completed|Error)`)
+	watch.next(`^DELETED +sh `)
 	described := c.kubectl("describe", "-n", ns, "pod", "-l", "app=web")
 	for _, want := range []string{"Scheduled", "Pulled", "Created", "Started", "node-", "10.244."} {
 		require.Contains(c.t, described, want)

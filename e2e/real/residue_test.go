@@ -156,9 +156,8 @@ func TestUpIsKilled(t *testing.T) {
 func TestRunIsInterrupted(t *testing.T) {
 	need(t)
 	t.Parallel()
-	tmp := filepath.Join(t.TempDir(), "tmp")
-	require.NoError(t, os.Mkdir(tmp, 0o700))
-	p := place{dir: tmp, name: "none"} // until it is known
+	tmp := t.TempDir()
+	p := place{dir: filepath.Join(tmp, "seatrial-run-")} // whatever comes after that
 	cmd := exec.Command(built.seatrial, scenarioArgs("guestbook.yaml")...)
 	cmd.Dir, cmd.Env = root, append(os.Environ(), "TMPDIR="+tmp)
 	var said strings.Builder

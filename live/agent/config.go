@@ -137,5 +137,11 @@ func parseHash(text string) ([]byte, error) {
 	return sum, nil
 }
 
+// InputError is about what the agent was told, not about what it found.
+type InputError struct{ cause error }
+
+func (e *InputError) Error() string { return e.cause.Error() }
+func (e *InputError) Unwrap() error { return e.cause }
+
 // ErrNotJoined says that a host has no certificate and was given no token.
 var ErrNotJoined = errors.New("this host has not joined the cluster: want a token and the CA hash")

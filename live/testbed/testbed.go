@@ -253,6 +253,15 @@ func Open(ctx context.Context, dir string) (*Testbed, error) {
 		return nil, err
 	}
 	t := &Testbed{lab: l, dir: dir}
+	is, err := l.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range is.Hosts {
+		if h.Name != scenarios.ControlPlane {
+			t.nodes = append(t.nodes, h.Name)
+		}
+	}
 	return t, t.connect(ctx)
 }
 
