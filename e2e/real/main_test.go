@@ -107,7 +107,7 @@ func build(dir string) (err error) {
 		return err
 	}
 	for _, argv := range [][]string{
-		{"go", "build", "-trimpath", "-o", bin + "/", "./cmd/seatrial", "./cmd/seatrial-runtime", "./live/demo/load"},
+		{"go", "build", "-trimpath", "-o", bin + "/", "./cmd/seatrial", "./cmd/seatrial-agent", "./cmd/seatrial-runtime", "./live/demo/load"},
 		{"env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-o", bin + "/", "./e2e/real/testdata/ask"},
 		{"cp", bin + "/ask", shell + "/bin/ask"},
 		{"go", "run", "./live/demo/images", built.images[0]},
