@@ -27,6 +27,7 @@ type agentFlags struct {
 	labels             map[string]string
 	taints             []string
 	capacity, reserved map[string]string
+	pressure           string
 }
 
 func agentCommand() *cobra.Command {
@@ -76,6 +77,7 @@ not depend on the agent: they run on when it ends, and are taken over by the nex
 	s.StringArrayVar(&f.taints, "taint", nil, "KEY[=VALUE]:EFFECT, the same; once for each")
 	s.StringToStringVar(&f.capacity, "capacity", nil, "RESOURCE=QUANTITY in place of what the host has, such as cpu=2; once for each")
 	s.StringToStringVar(&f.reserved, "reserve", nil, "RESOURCE=QUANTITY that pods may not have; once for each")
+	s.StringVar(&f.pressure, "eviction-hard", "", `below what the node is under pressure, such as "nodefs.available<5%,memory.available<200Mi"; the kubelet's thresholds for what is not named`)
 	s.StringArrayVar(&f.cfg.PlainHTTP, "plain-http", nil, "registry (HOST[:PORT]) to speak to without TLS; once for each")
 	s.Int32Var(&f.cfg.KubeletPort, "port", agent.DefaultPort, "port of the agent's own endpoint")
 	if err := c.MarkFlagRequired("server"); err != nil {
@@ -105,6 +107,11 @@ func (f *agentFlags) read() (err error) {
 			return fmt.Errorf("--taint %q: want KEY[=VALUE]:EFFECT with the effect NoSchedule, PreferNoSchedule or NoExecute", t)
 		}
 		f.cfg.Taints = append(f.cfg.Taints, corev1.Taint{Key: key, Value: value, Effect: corev1.TaintEffect(effect)})
+	}
+	if f.pressure != "" {
+		if f.cfg.Pressure, err = agent.ParseThresholds(f.pressure); err != nil {
+			return fmt.Errorf("--eviction-hard %w", err)
+		}
 	}
 	if f.cfg.Capacity, err = quantities("--capacity", f.capacity); err != nil {
 		return err

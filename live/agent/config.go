@@ -53,6 +53,10 @@ type Config struct {
 	// machine. Reserved is left out of what pods may have.
 	Capacity, Reserved corev1.ResourceList
 
+	// Pressure is what is to be left of the host at least; the zero value is
+	// DefaultThresholds.
+	Pressure Thresholds
+
 	KubeletPort int32    // that of the agent's own endpoint, as the node tells it; 10250
 	PlainHTTP   []string // registries spoken to without TLS
 
@@ -71,6 +75,9 @@ func (c *Config) complete() error {
 	}
 	if c.KubeletPort == 0 {
 		c.KubeletPort = DefaultPort
+	}
+	if c.Pressure == (Thresholds{}) {
+		c.Pressure = DefaultThresholds()
 	}
 	if c.Log == nil {
 		c.Log = func(string) {}

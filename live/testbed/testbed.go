@@ -203,6 +203,8 @@ func agentService(c *Config, i int, token, hash string) lab.Service {
 	argv := []string{filepath.Join(programDir, agentProgram),
 		"--server", "https://" + lab.ServerAddr(c.Subnet, 0).String() + ":" + apiPort, "--token", token, "--ca-hash", hash,
 		"--node-name", n.Name, "--node-ip", lab.NodeAddr(c.Subnet, i).String(), "--data-dir", agentData, "--images-dir", imagesDir,
+		// The hosts have the machine's disk and memory, of which others may use much.
+		"--eviction-hard", "nodefs.available<256Mi,imagefs.available<256Mi,nodefs.inodesFree<1%,memory.available<64Mi,pid.available<1%",
 		"--cgroup-root", lab.Cgroup(c.Name, n.Name) + "/pods", "--network-mode", string(c.Mode)}
 	for _, k := range sorted(n.Labels) {
 		argv = append(argv, "--label", k+"="+n.Labels[k])
