@@ -29,10 +29,14 @@ help: ## say what make can do
 	@echo
 	@echo 'Names: SCENARIO=FILE for demo, COUNT=N for bench, DECISIONS=N for upstream, FUZZTIME=20s for fuzz.'
 
-build: ## compile bin/seatrial and bin/seatrial-runtime
+build: seatrial ## compile bin/seatrial, and for the real world bin/seatrial-agent and bin/seatrial-runtime
+	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-agent ./cmd/seatrial-agent
+	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-runtime ./cmd/seatrial-runtime
+
+.PHONY: seatrial
+seatrial:
 	@mkdir -p $(BIN)
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/seatrial ./cmd/seatrial
-	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-runtime ./cmd/seatrial-runtime
 
 images: ## build the demo images into out/images, an OCI layout
 	@mkdir -p $(OUT)
@@ -52,15 +56,22 @@ $(BIN)/helm: tools/go.mod tools/go.sum tools/helm/main.go | $(BIN)/kubectl
 	@mkdir -p $(BIN)
 	cd tools && $(GO) build -trimpath -ldflags '$(HELMFLAGS)' -o ../$@ ./helm && touch ../$@
 
-demo: build ## run one scenario (SCENARIO=scenarios/guestbook.yaml) and say where its report is
+demo: seatrial ## run one scenario (SCENARIO=scenarios/guestbook.yaml) and say where its report is
 	@name=$$(basename $(SCENARIO) .yaml); status=0; \
 	$(BIN)/seatrial run $(SCENARIO) --out $(OUT)/$$name || status=$$?; \
 	if [ -f $(OUT)/$$name/report.html ]; then echo; echo "The report is $(OUT)/$$name/report.html; it opens in any browser, without a network."; fi; \
 	exit $$status
 
-test: kubectl helm ## run every test
+test: kubectl helm hosttools ## run every test
 	$(GO) test ./...
-	@[ "$$(id -u)" = 0 ] || echo 'NOT RUN, as they need root: the tests of live/ that unpack images, mount them, and make network devices'
+	@[ "$$(id -u)" = 0 ] || echo 'NOT RUN, as they need root: the tests of live/ and e2e/real, which make hosts, containers and networks'
+
+# What the real world drives, from Debian's packages. Without root its tests are not run.
+.PHONY: hosttools
+hosttools:
+	@[ "$$(id -u)" != 0 ] || { command -v iptables-restore && command -v nft && command -v conntrack; } >/dev/null || \
+	{ command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y iptables nftables conntrack >/dev/null; } || \
+	echo 'NOT INSTALLED: iptables, nftables and conntrack; tests that need them will say so'
 
 upstream: ## compare DECISIONS=5000 decisions with those of kube-scheduler (bench/upstream; minutes the first time)
 	cd bench/upstream && $(GO) run . fidelity --decisions $(DECISIONS)

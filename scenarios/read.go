@@ -269,6 +269,7 @@ func (r *reader) scheduler() {
 		r.include(field, err)
 		return
 	}
+	r.scn.SchedulerAt = name
 	r.scn.Scheduler, r.scn.Warnings = cfg, append(r.scn.Warnings, warnings...)
 }
 

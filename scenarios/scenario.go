@@ -22,6 +22,7 @@ type Scenario struct {
 	Start       time.Time     // calendar time at which it starts; zero is the world's own
 	Network     Network
 	Scheduler   sched.Config
+	SchedulerAt string         // the file that it was read from; "" for the default
 	Nodes       []*corev1.Node // with labels, taints and capacity as their agents register them
 	Objects     []kinds.Object // manifests in the order in which they are applied, defaults not filled in
 	Images      []Image        // the first match wins

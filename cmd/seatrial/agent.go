@@ -1,126 +1,48 @@
-//go:build linux
-
 package main
 
 import (
-	"errors"
 	"fmt"
-	"net/netip"
 	"os"
-	"runtime/debug"
-	"strings"
+	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-
-	"seatrial.dev/seatrial/live/agent"
-	"seatrial.dev/seatrial/live/network"
 )
 
-// agentGCPercent keeps the heap near what lives in it: the host's memory is for its pods.
-const agentGCPercent = 50
-
-type agentFlags struct {
-	cfg                agent.Config
-	ip, mode           string
-	labels             map[string]string
-	taints             []string
-	capacity, reserved map[string]string
-}
+// agentProgram is the program of a host's agent; it is beside this one.
+const agentProgram = "seatrial-agent"
 
 func agentCommand() *cobra.Command {
-	var f agentFlags
-	c := &cobra.Command{
+	return &cobra.Command{
 		Use:   "agent --server URL [--token T --ca-hash H]",
 		Short: "Run this host's pods, as a node of a cluster",
-		Long: `Joins this host to a cluster and runs the pods that are assigned to it. The first start
-needs a token and the hash of the cluster's authority, which the server prints; the
-host is then known by its certificate, which is kept in the data folder. Containers do
-not depend on the agent: they run on when it ends, and are taken over by the next one.`,
+		Long: `Joins this host to a cluster and runs the pods that are assigned to it, by the program
+seatrial-agent beside this one. seatrial agent --help tells its flags; seatrial token
+create, where the server runs, prints the whole command.`,
 		Example: `  seatrial agent --server https://192.0.2.1:6443 --token abcdef.0123456789abcdef --ca-hash sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
   seatrial agent --server https://192.0.2.1:6443
-  seatrial agent --server https://192.0.2.1:6443 --network-mode vxlan --label zone=a --reserve cpu=500m --reserve memory=512Mi`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := f.read(); err != nil {
-				return status{exitInput, err}
-			}
-			if os.Getenv("GOGC") == "" {
-				debug.SetGCPercent(agentGCPercent)
-			}
-			err := agent.Run(c.Context(), f.cfg)
-			if errors.Is(err, agent.ErrNotJoined) {
-				return status{exitInput, err}
-			}
+  seatrial agent --help`,
+		DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			path, err := besides(agentProgram)
 			if err != nil {
-				return status{exitWorld, err}
+				return status{exitInput, err}
 			}
-			return nil
+			err = syscall.Exec(path, append([]string{agentProgram}, args...), os.Environ())
+			return status{exitWorld, fmt.Errorf("run %s: %w", path, err)}
 		},
 	}
-	s := c.Flags()
-	s.StringVar(&f.cfg.Server, "server", "", "the API, https://HOST:PORT")
-	s.StringVar(&f.cfg.Token, "token", "", "token to join with; needed once")
-	s.StringVar(&f.cfg.CAHash, "ca-hash", "", "sha256:HEX of the key of the cluster's authority; needed with --token")
-	s.StringVar(&f.cfg.NodeName, "node-name", "", "the node's name; by default the host's")
-	s.StringVar(&f.ip, "node-ip", "", "the host's IPv4 address; by default that of its way to the server")
-	s.StringVar(&f.cfg.DataDir, "data-dir", agent.DefaultDataDir, "folder of what the agent keeps")
-	s.StringVar(&f.cfg.ImageDir, "images-dir", agent.DefaultImageDir, "folder of the host's images; several hosts may share one")
-	s.StringVar(&f.cfg.RuntimeBinary, "runtime-binary", "", "the program seatrial-runtime; by default the one beside this one")
-	s.StringVar(&f.cfg.CgroupRoot, "cgroup-root", agent.DefaultCgroupRoot, "control group of this host's pods")
-	s.StringVar(&f.cfg.NetnsDir, "netns-dir", "", "folder of pods' network namespaces; by default /run/seatrial/netns")
-	s.StringVar(&f.mode, "network-mode", string(network.Direct), "how packets get to other hosts' pods: direct or vxlan")
-	s.StringVar(&f.cfg.Iptables, "iptables", "", "backend of the rules, nft or legacy; by default the first that works")
-	s.StringToStringVar(&f.labels, "label", nil, "KEY=VALUE, a label of the node when it is registered; once for each")
-	s.StringArrayVar(&f.taints, "taint", nil, "KEY[=VALUE]:EFFECT, the same; once for each")
-	s.StringToStringVar(&f.capacity, "capacity", nil, "RESOURCE=QUANTITY in place of what the host has, such as cpu=2; once for each")
-	s.StringToStringVar(&f.reserved, "reserve", nil, "RESOURCE=QUANTITY that pods may not have; once for each")
-	s.StringArrayVar(&f.cfg.PlainHTTP, "plain-http", nil, "registry (HOST[:PORT]) to speak to without TLS; once for each")
-	s.Int32Var(&f.cfg.KubeletPort, "port", agent.DefaultPort, "port of the agent's own endpoint")
-	if err := c.MarkFlagRequired("server"); err != nil {
-		panic(err)
-	}
-	return c
 }
 
-// read turns flags into the agent's Config.
-func (f *agentFlags) read() (err error) {
-	f.cfg.NetworkMode, f.cfg.Labels = network.Mode(f.mode), f.labels
-	f.cfg.Log = func(line string) { fmt.Fprintln(os.Stderr, "seatrial: agent:", line) }
-	if f.ip != "" {
-		if f.cfg.NodeIP, err = netip.ParseAddr(f.ip); err != nil {
-			return fmt.Errorf("--node-ip %q: want an IPv4 address", f.ip)
-		}
+// besides finds a program in the folder of this one.
+func besides(name string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
 	}
-	for _, t := range f.taints {
-		key, effect, ok := strings.Cut(t, ":")
-		key, value, _ := strings.Cut(key, "=")
-		switch corev1.TaintEffect(effect) {
-		case corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute:
-		default:
-			ok = false
-		}
-		if !ok || key == "" {
-			return fmt.Errorf("--taint %q: want KEY[=VALUE]:EFFECT with the effect NoSchedule, PreferNoSchedule or NoExecute", t)
-		}
-		f.cfg.Taints = append(f.cfg.Taints, corev1.Taint{Key: key, Value: value, Effect: corev1.TaintEffect(effect)})
+	path := filepath.Join(filepath.Dir(self), name)
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("there is no %s beside %s: make build makes both", name, self)
 	}
-	if f.cfg.Capacity, err = quantities("--capacity", f.capacity); err != nil {
-		return err
-	}
-	f.cfg.Reserved, err = quantities("--reserve", f.reserved)
-	return err
-}
-
-func quantities(flag string, from map[string]string) (corev1.ResourceList, error) {
-	out := corev1.ResourceList{}
-	for name, text := range from {
-		q, err := resource.ParseQuantity(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s %s=%s: want a quantity such as 500m, 2 or 512Mi", flag, name, text)
-		}
-		out[corev1.ResourceName(name)] = q
-	}
-	return out, nil
+	return path, nil
 }

@@ -50,13 +50,13 @@ func main() {
 	defer stop()
 	root := &cobra.Command{
 		Use:           "seatrial",
-		Short:         "A Kubernetes-style orchestrator that runs in a deterministic simulation",
+		Short:         "A Kubernetes-style orchestrator for a deterministic simulation and for real hosts",
 		Long:          rootLong,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.AddCommand(runCommand(), testCommand(), whyCommand(), benchCommand(), serveCommand(), clockCommand(),
-		labCommand(), labHostCommand(), gapCommand(), serverCommand(), agentCommand(), tokenCommand(), imageCommand(), doctorCommand(), kubectlCommand(), versionCommand())
+		labCommand(), gapCommand(), serverCommand(), agentCommand(), tokenCommand(), imageCommand(), doctorCommand(), kubectlCommand(), versionCommand())
 	os.Exit(exitCode(root.ExecuteContext(ctx)))
 }
 
@@ -76,13 +76,16 @@ func exitCode(err error) int {
 	return exitInput
 }
 
-const rootLong = `Seatrial runs Kubernetes' own kinds of controllers, scheduler and node agents on a
-simulated cluster, in virtual time and from a seed: the same file and seed give the
-same run to the last event.
+const rootLong = `Seatrial runs Kubernetes' own kinds of controllers, scheduler and node agents in two
+worlds. On a simulated cluster, in virtual time and from a seed: the same file and seed
+give the same run to the last event. And on real hosts, with real containers: those of a
+cluster, or of a lab on this machine.
 
   seatrial run scenarios/guestbook.yaml          one scenario, one verdict
   seatrial test scenarios --seeds 1-20           all of them, over many seeds
   seatrial why scenarios/guestbook.yaml node/worker-1   the chain of causes
+  seatrial lab up --nodes 3                      a real cluster on this machine (root)
+  seatrial gap scenarios/lab/guestbook.yaml      one scenario in both worlds
 
 Exit status: 0 all checks held; 1 a check failed; 2 the input is wrong and nothing
 was run; 3 the world failed.`

@@ -26,18 +26,8 @@ func serverCommand() *cobra.Command {
 	return linuxOnly("server", "Run the control plane of a real cluster (Linux only)")
 }
 
-func agentCommand() *cobra.Command {
-	return linuxOnly("agent", "Run this host's pods, as a node of a cluster (Linux only)")
-}
-
 func labCommand() *cobra.Command {
 	return linuxOnly("lab", "Several hosts on this machine, with a real cluster on them (Linux only)")
-}
-
-func labHostCommand() *cobra.Command {
-	c := linuxOnly("lab-host", "")
-	c.Hidden = true
-	return c
 }
 
 func doctorCommand() *cobra.Command {

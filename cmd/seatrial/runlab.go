@@ -6,24 +6,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"reflect"
+	"strconv"
+	"syscall"
 	"time"
 
 	"seatrial.dev/seatrial/cluster/store"
 	"seatrial.dev/seatrial/live/play"
 	"seatrial.dev/seatrial/live/testbed"
 	"seatrial.dev/seatrial/scenarios"
-	"seatrial.dev/seatrial/sched"
 )
 
-// A run has a lab of its own, so that it is in nobody's way.
-const (
-	runLab    = "run"
-	runSubnet = "172.30.84.0/24"
-)
+// runsMax bounds the runs that are under way on a machine at once.
+const runsMax = 8
+
+// ownLab finds a lab's name and subnet that no other run has, so that it is in nobody's
+// way. They are held by a socket with an abstract name, which the kernel takes back
+// however the run ends.
+func ownLab() (name string, subnet netip.Prefix, hold io.Closer, err error) {
+	for i := range runsMax {
+		name = "run" + strconv.Itoa(i)
+		if hold, err = net.Listen("unix", "@seatrial-"+name); err == nil {
+			return name, netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 30, byte(84 + i), 0}), 24), hold, nil
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return name, subnet, nil, err
+		}
+	}
+	return name, subnet, nil, fmt.Errorf("%d runs are under way on this machine, and more cannot be: wait for one to end", runsMax)
+}
 
 // playInLab runs a scenario on real hosts, which are made for it and taken away again.
 func playInLab(ctx context.Context, scn *scenarios.Scenario, opts play.Options, images []string) (v scenarios.Verdict, state *store.Store) {
@@ -40,8 +55,14 @@ func playInLab(ctx context.Context, scn *scenarios.Scenario, opts play.Options, 
 		v.Err = err
 		return v, nil
 	}
-	t, err := testbed.Up(ctx, testbed.Config{Name: runLab, Dir: filepath.Join(dir, "lab"), Subnet: netip.MustParsePrefix(runSubnet), Binary: binary,
-		Nodes: scn.Nodes, Network: scn.Network, Images: images})
+	name, subnet, hold, err := ownLab()
+	if err != nil {
+		v.Err = err
+		return v, nil
+	}
+	defer hold.Close()
+	t, err := testbed.Up(ctx, testbed.Config{Name: name, Dir: filepath.Join(dir, "lab"), Subnet: subnet, Binary: binary,
+		Nodes: scn.Nodes, Network: scn.Network, Scheduler: scn.SchedulerAt, Images: images})
 	if err != nil {
 		v.Err, v.Wall = err, time.Since(start)
 		return v, nil
@@ -64,8 +85,8 @@ func checkForLab(scn *scenarios.Scenario) error {
 	if n := len(scn.Nodes); n > testbed.NodesMax {
 		return fmt.Errorf("%s: %d nodes; a lab has at most %d", scn.File, n, testbed.NodesMax)
 	}
-	if !reflect.DeepEqual(scn.Scheduler, sched.DefaultConfig()) {
-		return fmt.Errorf("%s: spec.cluster.scheduler: the lab's server has the default scheduler only, for now", scn.File)
+	if len(scn.Scheduler.Extenders) > 0 {
+		return fmt.Errorf("%s: spec.cluster.scheduler: it names extenders, which the lab's hosts cannot reach", scn.File)
 	}
 	return play.Check(scn)
 }

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -30,6 +31,9 @@ type serverFlags struct {
 	scheduler string
 	guard     guardFlags
 }
+
+// serverGCPercent is Go's default: a server stays, unlike a run of a scenario.
+const serverGCPercent = 100
 
 func serverCommand() *cobra.Command {
 	f := serverFlags{cfg: server.Preset()}
@@ -71,6 +75,9 @@ Hosts join with seatrial agent and a token: seatrial token create prints the com
 func (f *serverFlags) run(c *cobra.Command) error {
 	if err := f.read(c); err != nil {
 		return status{exitInput, err}
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(serverGCPercent)
 	}
 	s, err := server.Open(c.Context(), f.cfg)
 	if err != nil {

@@ -76,7 +76,7 @@ type synced struct{}
 // of it.
 func New(ctx context.Context, cfg Config) (*Agent, error) {
 	if err := cfg.complete(); err != nil {
-		return nil, fmt.Errorf("agent: %w", err)
+		return nil, &InputError{fmt.Errorf("agent: %w", err)}
 	}
 	if !cfg.NodeIP.IsValid() {
 		var err error

@@ -53,6 +53,10 @@ type Config struct {
 	// machine. Reserved is left out of what pods may have.
 	Capacity, Reserved corev1.ResourceList
 
+	// Pressure is what is to be left of the host at least; the zero value is
+	// DefaultThresholds.
+	Pressure Thresholds
+
 	KubeletPort int32    // that of the agent's own endpoint, as the node tells it; 10250
 	PlainHTTP   []string // registries spoken to without TLS
 
@@ -71,6 +75,9 @@ func (c *Config) complete() error {
 	}
 	if c.KubeletPort == 0 {
 		c.KubeletPort = DefaultPort
+	}
+	if c.Pressure == (Thresholds{}) {
+		c.Pressure = DefaultThresholds()
 	}
 	if c.Log == nil {
 		c.Log = func(string) {}
@@ -136,6 +143,12 @@ func parseHash(text string) ([]byte, error) {
 	}
 	return sum, nil
 }
+
+// InputError is about what the agent was told, not about what it found.
+type InputError struct{ cause error }
+
+func (e *InputError) Error() string { return e.cause.Error() }
+func (e *InputError) Unwrap() error { return e.cause }
 
 // ErrNotJoined says that a host has no certificate and was given no token.
 var ErrNotJoined = errors.New("this host has not joined the cluster: want a token and the CA hash")

@@ -87,7 +87,10 @@ func membership(ctx context.Context, c *Config) (*Membership, error) {
 		c.Log("joining anew: " + err.Error())
 	}
 	if c.Token == "" {
-		return nil, ErrNotJoined
+		return nil, &InputError{ErrNotJoined}
+	}
+	if _, err := parseHash(c.CAHash); err != nil {
+		return nil, &InputError{err}
 	}
 	m, err = Join(ctx, c)
 	if err != nil {

@@ -15,16 +15,6 @@ import (
 // hostEvery is how often the host is looked at, as with the kubelet.
 const hostEvery = 10 * time.Second
 
-// What there is to be left of the host at least: the kubelet's evictionHard, in percent
-// but for memory. Kubernetes names nothing for processes.
-const (
-	memoryLeftMin = 100 << 20
-	diskLeftMin   = 10 // of the pods' file system
-	imageLeftMin  = 15 // of the images' file system
-	inodesLeftMin = 5
-	pidsLeftMin   = 5
-)
-
 // problems say why no pods can be started here, or reached; empty if they can.
 type problems struct {
 	bell
@@ -89,45 +79,48 @@ func (a *Agent) hostNow() (h nodeagent.Host, err error) {
 	if err != nil {
 		return h, err
 	}
-	h.Memory = left < memoryLeftMin
-	for dir, min := range map[string]uint64{a.cfg.DataDir: diskLeftMin, a.cfg.ImageDir: imageLeftMin} {
-		short, err := diskShort(dir, min)
-		if err != nil {
-			return h, err
-		}
-		h.Disk = h.Disk || short
+	t := &a.cfg.Pressure
+	h.Memory = t.Memory.short(uint64(left), uint64(a.memory))
+	node, err := diskShort(a.cfg.DataDir, t.NodeDisk, t.NodeInodes)
+	if err != nil {
+		return h, err
 	}
-	h.PIDs, err = pidsShort()
+	images, err := diskShort(a.cfg.ImageDir, t.ImageDisk, t.NodeInodes)
+	if err != nil {
+		return h, err
+	}
+	h.Disk = node || images
+	h.PIDs, err = pidsShort(t.PIDs)
 	return h, err
 }
 
-// diskShort says whether a folder's file system has less left than percent of its bytes,
-// or than inodesLeftMin of its inodes.
-func diskShort(dir string, percent uint64) (bool, error) {
+// diskShort says whether a folder's file system has too few bytes or inodes left.
+func diskShort(dir string, bytes, inodes Left) (bool, error) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return false, &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
+	size := uint64(fs.Bsize)
 	// Some file systems have no number of inodes.
-	return fs.Bavail*100 < fs.Blocks*percent || fs.Ffree*100 < fs.Files*inodesLeftMin, nil
+	return bytes.short(fs.Bavail*size, fs.Blocks*size) || fs.Files > 0 && inodes.short(fs.Ffree, fs.Files), nil
 }
 
-func pidsShort() (bool, error) {
+func pidsShort(least Left) (bool, error) {
 	load, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return false, err
 	}
-	most, err := os.ReadFile("/proc/sys/kernel/pid_max")
+	limit, err := os.ReadFile("/proc/sys/kernel/pid_max")
 	if err != nil {
 		return false, err
 	}
 	var a, b, c float64
-	var running, all, max int64
+	var running, all, most int64
 	if _, err := fmt.Sscanf(string(load), "%g %g %g %d/%d", &a, &b, &c, &running, &all); err != nil {
 		return false, fmt.Errorf("/proc/loadavg: %w", err)
 	}
-	if _, err := fmt.Sscan(string(most), &max); err != nil {
+	if _, err := fmt.Sscan(string(limit), &most); err != nil {
 		return false, fmt.Errorf("/proc/sys/kernel/pid_max: %w", err)
 	}
-	return (max-all)*100 < max*pidsLeftMin, nil
+	return least.short(uint64(max(most-all, 0)), uint64(most)), nil
 }

@@ -242,10 +242,10 @@ func TestProgram(t *testing.T) {
 	h := newHost(t)
 	h.stop()
 	self := filepath.Join(t.TempDir(), "seatrial")
-	out, err := exec.CommandContext(h.ctx, "go", "build", "-o", self, "seatrial.dev/seatrial/cmd/seatrial").CombinedOutput()
+	out, err := exec.CommandContext(h.ctx, "go", "build", "-o", self, "seatrial.dev/seatrial/cmd/seatrial-agent").CombinedOutput()
 	require.NoError(t, err, string(out))
 	start := func() *exec.Cmd {
-		cmd := exec.CommandContext(h.ctx, self, "agent", "--server", h.URL, "--token", apitest.Token, "--ca-hash", h.Hash, "--node-name", "n1",
+		cmd := exec.CommandContext(h.ctx, self, "--server", h.URL, "--token", apitest.Token, "--ca-hash", h.Hash, "--node-name", "n1",
 			"--node-ip", hostIP, "--data-dir", h.cfg.DataDir, "--images-dir", h.cfg.ImageDir, "--runtime-binary", h.cfg.RuntimeBinary,
 			"--cgroup-root", h.cfg.CgroupRoot, "--netns-dir", h.cfg.NetnsDir, "--capacity", "cpu=3", "--label", "rack=r1")
 		cmd.Stderr = os.Stderr
@@ -290,7 +290,7 @@ spec: {containers: [{name: c, command: [sleep, "1000"]}]}
 		"want KEY[=VALUE]": {"--taint", "a"},
 		"want an IPv4":     {"--node-ip", "x"},
 	} {
-		out, err := exec.CommandContext(h.ctx, self, append([]string{"agent", "--server", "https://127.0.0.1:1"}, args...)...).CombinedOutput()
+		out, err := exec.CommandContext(h.ctx, self, append([]string{"--server", "https://127.0.0.1:1"}, args...)...).CombinedOutput()
 		require.Error(t, err)
 		require.Contains(t, string(out), want)
 	}

@@ -230,7 +230,7 @@ func (s *Server) certify(w http.ResponseWriter, r *http.Request) {
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{
 		"ca": string(s.CA.CertPEM()), "certificate": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		"gossipKey": base64.StdEncoding.EncodeToString([]byte("0123456789abcdef")), "gossip": []string{"10.0.0.1:7946"},
+		"gossipKey": base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef")), "gossip": []string{"10.0.0.1:7946"},
 		"clusterDNS": "10.96.0.10", "clusterDomain": "cluster.local", "podCIDR": "10.244.0.0/16", "serviceCIDR": "10.96.0.0/12",
 	})
 }

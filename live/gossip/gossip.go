@@ -172,7 +172,7 @@ func start(ctx context.Context, config Config, transport memberlist.Transport) (
 	m.list = list
 	m.loops.Go(func() { m.join(ctx) })
 	m.loops.Go(func() { m.reconnect(ctx) })
-	m.alone = context.AfterFunc(ctx, m.Close)
+	m.alone = context.AfterFunc(ctx, m.shut)
 	return m, nil
 }
 
@@ -278,8 +278,13 @@ func (m *Member) farewell(ctx context.Context) error {
 
 // Close stops without a farewell: the others will see Failed. It may be called again.
 func (m *Member) Close() {
+	m.alone()
+	m.shut()
+}
+
+// shut is Close, for the context's end as well.
+func (m *Member) shut() {
 	m.close.Do(func() {
-		m.alone()
 		m.stop()
 		if err := m.list.Shutdown(); err != nil {
 			m.config.Report(fmt.Errorf("gossip: closing: %w", err))

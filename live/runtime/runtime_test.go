@@ -295,12 +295,9 @@ func TestReadonlyRootAndMounts(t *testing.T) {
 func TestIdentity(t *testing.T) {
 	h := newHost(t)
 	pod := h.sandbox()
-	who, err := runtime.ResolveUser(h.rootfs, "web")
-	require.NoError(t, err)
-	require.Equal(t, runtime.User{UID: 1000, GID: 1001, Groups: []uint32{1002}}, who)
 	show := `id -u; id -g; id -G; grep -E "Cap(Eff|Bnd)|NoNewPrivs" /proc/self/status; cat /proc/self/oom_score_adj; pwd; echo to-stdout > /dev/stdout`
 	spec := h.spec(pod, "app", show)
-	spec.UID, spec.GID, spec.Groups = who.UID, who.GID, append(who.Groups, 2000)
+	spec.UID, spec.GID, spec.Groups = 1000, 1001, []uint32{1002, 2000}
 	spec.Capabilities = runtime.Capabilities([]string{"NET_ADMIN"}, []string{"ALL"})
 	spec.NoNewPrivileges, spec.OOMScoreAdj, spec.Cwd = true, 900, "/made/cwd"
 	e, log := h.run(spec)
@@ -523,12 +520,6 @@ func TestEscapes(t *testing.T) {
 	entries, err := os.ReadDir(secret)
 	require.NoError(t, err)
 	require.Len(t, entries, 1, "nothing may be made on the host")
-
-	// User files of an image may be links too.
-	require.NoError(t, os.Remove(filepath.Join(h.rootfs, "etc/passwd")))
-	require.NoError(t, os.Symlink("../../../../../../etc/passwd", filepath.Join(h.rootfs, "etc/passwd")))
-	_, err = runtime.ResolveUser(h.rootfs, "web")
-	require.Error(t, err)
 }
 
 func TestConcurrentPods(t *testing.T) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -47,12 +48,19 @@ func (s *Server) gossip(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
-			if e.Kind != gossip.Failed || e.Role != gossip.Agent {
-				continue
-			}
-			if err := s.plane.giveUp(ctx, e.Node); err != nil && ctx.Err() == nil {
-				s.cfg.Problem(fmt.Errorf("node %s is dead, says gossip, but its Lease could not be marked: %w", e.Node, err))
-			}
+			s.heard(ctx, e)
+		}
+	}
+}
+
+// heard acts on what gossip tells.
+func (s *Server) heard(ctx context.Context, e gossip.Event) {
+	switch {
+	case e.Kind == gossip.Clashed:
+		s.cfg.Problem(errors.New(e.String()))
+	case e.Kind == gossip.Failed && e.Role == gossip.Agent:
+		if err := s.plane.giveUp(ctx, e.Node); err != nil && ctx.Err() == nil {
+			s.cfg.Problem(fmt.Errorf("node %s is dead, says gossip, but its Lease could not be marked: %w", e.Node, err))
 		}
 	}
 }

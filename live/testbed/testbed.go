@@ -24,6 +24,7 @@ import (
 	"seatrial.dev/seatrial/live/client"
 	"seatrial.dev/seatrial/live/image"
 	"seatrial.dev/seatrial/live/lab"
+	"seatrial.dev/seatrial/live/network"
 	"seatrial.dev/seatrial/live/server"
 	"seatrial.dev/seatrial/scenarios"
 )
@@ -40,9 +41,17 @@ const (
 
 // Where things are, as a host sees them.
 const (
-	imagesDir  = "/run/seatrial/images"
-	serverData = lab.DataDir + "/server"
-	agentData  = lab.DataDir + "/agent"
+	imagesDir = "/run/seatrial/images"
+
+	schedulerConfig = "/run/seatrial/scheduler.yaml"
+	serverData      = lab.DataDir + "/server"
+	agentData       = lab.DataDir + "/agent"
+)
+
+// The programs beside seatrial.
+const (
+	agentProgram   = "seatrial-agent"
+	runtimeProgram = "seatrial-runtime"
 )
 
 // Names of the services of hosts.
@@ -56,11 +65,15 @@ type Config struct {
 	Name   string       // of the lab; lab.DefaultName if ""
 	Dir    string       // of the lab; lab.DefaultDir if ""
 	Subnet netip.Prefix // of the lab; its default if not set
-	Binary string       // the program seatrial, beside which seatrial-runtime is
+	Binary string       // the program seatrial; seatrial-agent and seatrial-runtime are beside it
 
 	Nodes   []*corev1.Node // names, labels, taints and capacity
 	Network scenarios.Network
-	Images  []string // OCI layouts or archives for the hosts' image store
+	Mode    network.Mode // how packets get to other hosts' pods; network.Direct if ""
+	Images  []string     // OCI layouts or archives for the hosts' image store
+
+	// Scheduler is a file of the scheduler's configuration; "" for the default.
+	Scheduler string
 
 	// Say tells how far it is; nil: nobody hears.
 	Say func(text string)
@@ -85,15 +98,22 @@ func (c *Config) complete() error {
 	if !c.Subnet.IsValid() {
 		c.Subnet = lab.DefaultSubnet
 	}
+	if c.Mode == "" {
+		c.Mode = network.Direct
+	}
+	if c.Mode != network.Direct && c.Mode != network.VXLAN {
+		return fmt.Errorf("network mode %q: want %s or %s", c.Mode, network.Direct, network.VXLAN)
+	}
 	if c.Say == nil {
 		c.Say = func(string) {}
 	}
 	if len(c.Nodes) == 0 || len(c.Nodes) > NodesMax {
 		return fmt.Errorf("%d nodes: a lab has 1 to %d", len(c.Nodes), NodesMax)
 	}
-	runtime := filepath.Join(filepath.Dir(c.Binary), "seatrial-runtime")
-	if _, err := os.Stat(runtime); err != nil {
-		return fmt.Errorf("%w; want the program seatrial-runtime beside %s: make build makes both", err, c.Binary)
+	for _, program := range []string{agentProgram, runtimeProgram} {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(c.Binary), program)); err != nil {
+			return fmt.Errorf("%w; want it beside %s: make build makes all of them", err, c.Binary)
+		}
 	}
 	return nil
 }
@@ -154,26 +174,38 @@ func (t *Testbed) up(ctx context.Context, cfg *Config) error {
 // when there is a token.
 func (c *Config) lab() lab.Config {
 	at := lab.ServerAddr(c.Subnet, 0)
-	hosts := []lab.Host{{Name: scenarios.ControlPlane, Addr: at, Services: []lab.Service{{Name: Server, Restart: true, Argv: []string{
-		filepath.Join(programDir, filepath.Base(c.Binary)), "server", "--data-dir", serverData, "--advertise-address", at.String(),
-		"--service-cluster-ip-range", c.Network.ServiceCIDR, "--cluster-cidr", c.Network.PodCIDR,
-		"--service-node-port-range", fmt.Sprintf("%d-%d", c.Network.NodePortMin, c.Network.NodePortMax),
-	}}}}}
+	hosts := []lab.Host{c.serverHost(at)}
 	for i, n := range c.Nodes {
 		hosts = append(hosts, lab.Host{Name: n.Name, Addr: lab.NodeAddr(c.Subnet, i),
 			Binds: []lab.Bind{{From: filepath.Join(c.Dir, "images"), To: imagesDir, Write: true}}})
 	}
-	return lab.Config{Name: c.Name, Dir: c.Dir, Subnet: c.Subnet, Binary: c.Binary, Hosts: hosts, Shared: []string{"images"}}
+	return lab.Config{Name: c.Name, Dir: c.Dir, Subnet: c.Subnet, Binary: filepath.Join(filepath.Dir(c.Binary), agentProgram), Hosts: hosts, Shared: []string{"images"}}
+}
+
+// serverHost is the control plane's.
+func (c *Config) serverHost(at netip.Addr) lab.Host {
+	argv := []string{filepath.Join(programDir, filepath.Base(c.Binary)), "server", "--data-dir", serverData, "--advertise-address", at.String(),
+		"--service-cluster-ip-range", c.Network.ServiceCIDR, "--cluster-cidr", c.Network.PodCIDR,
+		"--service-node-port-range", fmt.Sprintf("%d-%d", c.Network.NodePortMin, c.Network.NodePortMax)}
+	h := lab.Host{Name: scenarios.ControlPlane, Addr: at}
+	if c.Scheduler != "" {
+		h.Binds = []lab.Bind{{From: c.Scheduler, To: schedulerConfig}}
+		argv = append(argv, "--scheduler-config", schedulerConfig)
+	}
+	h.Services = []lab.Service{{Name: Server, Restart: true, Argv: argv}}
+	return h
 }
 
 // agentService is one node's agent. Its capacity is the scenario's: the hosts share a
 // machine.
 func agentService(c *Config, i int, token, hash string) lab.Service {
 	n := c.Nodes[i]
-	argv := []string{filepath.Join(programDir, filepath.Base(c.Binary)), "agent",
+	argv := []string{filepath.Join(programDir, agentProgram),
 		"--server", "https://" + lab.ServerAddr(c.Subnet, 0).String() + ":" + apiPort, "--token", token, "--ca-hash", hash,
 		"--node-name", n.Name, "--node-ip", lab.NodeAddr(c.Subnet, i).String(), "--data-dir", agentData, "--images-dir", imagesDir,
-		"--cgroup-root", lab.Cgroup(c.Name, n.Name) + "/pods"}
+		// The hosts have the machine's disk and memory, of which others may use much.
+		"--eviction-hard", "nodefs.available<256Mi,imagefs.available<256Mi,nodefs.inodesFree<1%,memory.available<64Mi,pid.available<1%",
+		"--cgroup-root", lab.Cgroup(c.Name, n.Name) + "/pods", "--network-mode", string(c.Mode)}
 	for _, k := range sorted(n.Labels) {
 		argv = append(argv, "--label", k+"="+n.Labels[k])
 	}
@@ -223,6 +255,15 @@ func Open(ctx context.Context, dir string) (*Testbed, error) {
 		return nil, err
 	}
 	t := &Testbed{lab: l, dir: dir}
+	is, err := l.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range is.Hosts {
+		if h.Name != scenarios.ControlPlane {
+			t.nodes = append(t.nodes, h.Name)
+		}
+	}
 	return t, t.connect(ctx)
 }
 

@@ -54,7 +54,7 @@ func newKubectl(t testing.TB) *kubectl {
 	netns := h.sandbox("uid-web")
 	first := h.run(runtime.ContainerSpec{ID: runtime.ID{Pod: "uid-web", Name: "web"}}, "echo from the first run")
 	second := h.run(runtime.ContainerSpec{ID: runtime.ID{Pod: "uid-web", Name: "web", Run: 1}},
-		"echo one; echo two; httpd -f -p 127.0.0.1:8080 -h /www & while ! wget -qO /dev/null http://127.0.0.1:8080/index.html 2> /dev/null; do :; done; echo three; wait")
+		"echo one; echo two; httpd -f -p 127.0.0.1:8080 -h /www & while ! wget -qO /dev/null http://127.0.0.1:8080/index.html 2>/dev/null; do :; done; echo three; wait")
 	at := stream.Place{UID: "uid-web", Netns: netns, Run: second.ID, Log: second.LogPath, PreviousLog: first.LogPath}
 	pods.put("web", "web", at)
 	pods.put("web", "", stream.Place{UID: at.UID, Netns: netns})

@@ -7,7 +7,7 @@
 // list, and clone3, whose flags a filter cannot see, answers ENOSYS, upon which libraries
 // fall back to what they did before it was there.
 //
-// It is not libseccomp: docs/adr/0012-a-filter-of-our-own.md says why. Default is pure;
+// It is not libseccomp: docs/adr/0017-a-filter-of-our-own.md says why. Default is pure;
 // Arm belongs in the program that becomes the container's process, and nowhere else, as it
 // has the linker put a function of its own before setgid.
 package seccomp

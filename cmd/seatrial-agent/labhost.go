@@ -14,10 +14,10 @@ func labHostCommand() *cobra.Command {
 		Use:    lab.HostVerb + " LAB/HOST",
 		Short:  "The first process of a lab's host; the lab starts it",
 		Hidden: true,
-		Args:   exactly(1, "the lab and the host"),
+		Args:   cobra.ExactArgs(1),
 		RunE: func(*cobra.Command, []string) error {
 			if code := lab.Main(); code != 0 {
-				return status{code, nil}
+				return status{code: code}
 			}
 			return nil
 		},
