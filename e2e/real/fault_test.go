@@ -104,7 +104,7 @@ func TestCut(t *testing.T) {
 	ip := c.pod("default", "held").Status.PodIP
 	c.lab("cut", "node-1", controlPlane)
 	require.Contains(t, c.lab("status"), "cut: node-1 -> "+controlPlane)
-	require.Zero(t, c.on("node-0", "ping", "-c", "1", "-W", "2", ip).code, "its pods are still there for the other hosts")
+	require.Zero(t, c.on("node-0", "busybox", "ping", "-c", "1", "-W", "2", ip).code, "its pods are still there for the other hosts")
 	c.kubectl("delete", "pod", "held", "--wait=false")
 	took := c.untilNode("node-1", corev1.ConditionUnknown, 2*eventMax)
 	t.Logf("noticed %v after it was cut from the server alone", took.Round(time.Millisecond))
@@ -113,7 +113,7 @@ func TestCut(t *testing.T) {
 	c.untilNode("node-1", corev1.ConditionTrue, eventMax)
 	c.kubectl("wait", "--for=delete", "pod/held", "--timeout=60s")
 	until(t, eventMax, "what was deleted meanwhile is gone on the host too", func() error {
-		if r := c.on("node-0", "ping", "-c", "1", "-W", "1", ip); r.code == 0 {
+		if r := c.on("node-0", "busybox", "ping", "-c", "1", "-W", "1", ip); r.code == 0 {
 			return errors.New(ip + " still answers")
 		}
 		return nil

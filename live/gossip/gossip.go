@@ -303,6 +303,10 @@ func (m *Member) join(ctx context.Context) {
 		for _, address := range m.config.Join {
 			n, err := m.list.Join([]string{address})
 			if n > 0 {
+				// It has heard of the death of the one that had its name before, and
+				// disproved it: this says so at once. Who dies before the next gossip would
+				// not be missed.
+				_, _ = m.list.Join([]string{address})
 				return
 			}
 			if ctx.Err() != nil {
