@@ -32,6 +32,7 @@ help: ## say what make can do
 build: seatrial ## compile bin/seatrial, and for the real world bin/seatrial-agent and bin/seatrial-runtime
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-agent ./cmd/seatrial-agent
 	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-runtime ./cmd/seatrial-runtime
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-standin ./live/demo/standin
 
 .PHONY: seatrial
 seatrial:

@@ -77,6 +77,7 @@ not depend on the agent: they run on when it ends, and are taken over by the nex
 	s.StringToStringVar(&f.capacity, "capacity", nil, "RESOURCE=QUANTITY in place of what the host has, such as cpu=2; once for each")
 	s.StringToStringVar(&f.reserved, "reserve", nil, "RESOURCE=QUANTITY that pods may not have; once for each")
 	s.StringArrayVar(&f.cfg.PlainHTTP, "plain-http", nil, "registry (HOST[:PORT]) to speak to without TLS; once for each")
+	s.BoolVar(&f.cfg.NoRegistry, "no-registry", false, "ask no registry for images: those of --images-dir are all there are")
 	s.Int32Var(&f.cfg.KubeletPort, "port", agent.DefaultPort, "port of the agent's own endpoint")
 	if err := c.MarkFlagRequired("server"); err != nil {
 		panic(err)

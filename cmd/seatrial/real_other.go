@@ -37,8 +37,15 @@ func doctorCommand() *cobra.Command {
 // checkForLab refuses all.
 func checkForLab(*scenarios.Scenario) error { return errNotLinux }
 
-func playInLab(_ context.Context, scn *scenarios.Scenario, opts play.Options, _ []string) (scenarios.Verdict, *store.Store) {
+func playInLab(_ context.Context, scn *scenarios.Scenario, opts play.Options, _ labImages) (scenarios.Verdict, *store.Store) {
 	return scenarios.Verdict{Scenario: scn, Seed: opts.Seed, Err: errNotLinux}, nil
+}
+
+// labImages are nothing.
+type labImages struct{}
+
+func imagesForLab(context.Context, *scenarios.Scenario, []string, bool) (labImages, error) {
+	return labImages{}, errNotLinux
 }
 
 func tokenCommand() *cobra.Command {

@@ -23,11 +23,13 @@ import (
 type runFlags struct {
 	world    string
 	images   []string
+	standIns bool
 	seed     uint64
 	until    time.Duration
 	out      string
 	junit    string
 	progress string
+	forLab   labImages // when it is to be run there
 }
 
 func runCommand() *cobra.Command {
@@ -54,6 +56,7 @@ trace viewer), state.yaml (every object at the end) and junit.xml.`,
 	}
 	c.Flags().StringVar(&f.world, "world", worldSim, "where to run it: sim or lab")
 	c.Flags().StringArrayVar(&f.images, "images", nil, "with --world lab: OCI layout or archive of images for the hosts; once for each (default "+demoImages+", if it is there)")
+	c.Flags().BoolVar(&f.standIns, "stand-ins", true, standInsHelp)
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the run, instead of the scenario's")
 	c.Flags().DurationVar(&f.until, "until", 0, "end the run at this virtual time; checks that reach beyond it are left out")
 	c.Flags().StringVar(&f.out, "out", "", "write trace, report and final state into this folder")
@@ -67,6 +70,9 @@ const (
 	worldSim = "sim"
 	worldLab = "lab"
 )
+
+// standInsHelp says what the flag does.
+const standInsHelp = "with --world lab: images that --images do not have are stood in for, as the scenario describes them; false refuses instead"
 
 // demoImages is where make images puts them.
 const demoImages = "out/images"
@@ -117,7 +123,7 @@ func runScenario(c *cobra.Command, file string, f runFlags) error {
 		return err
 	}
 	if f.world == worldLab {
-		if err := checkForLab(scn); err != nil {
+		if err := f.prepareLab(c.Context(), scn); err != nil {
 			return status{exitInput, err}
 		}
 	}
@@ -147,10 +153,19 @@ func runScenario(c *cobra.Command, file string, f runFlags) error {
 // play runs the scenario in the world that is asked for.
 func (f *runFlags) play(ctx context.Context, scn *scenarios.Scenario, to trace.Recorder, watch func(time.Duration, uint64, store.Event), bar *progress) (scenarios.Verdict, *store.Store) {
 	if f.world == worldLab {
-		return playInLab(ctx, scn, labplay.Options{Seed: f.seed, Until: f.until, Recorder: to, Watch: watch, Progress: bar.advance, Problem: bar.problem}, imagesOr(f.images))
+		return playInLab(ctx, scn, labplay.Options{Seed: f.seed, Until: f.until, Recorder: to, Watch: watch, Progress: bar.advance, Problem: bar.problem}, f.forLab)
 	}
 	return play.Run(scn, play.Options{Seed: f.seed, Until: f.until, Recorder: to, Watch: watch, Progress: bar.advance,
 		Stop: func() bool { return ctx.Err() != nil }})
+}
+
+// prepareLab finds what a lab cannot do, and the images for it, before anything is made.
+func (f *runFlags) prepareLab(ctx context.Context, scn *scenarios.Scenario) (err error) {
+	if err := checkForLab(scn); err != nil {
+		return err
+	}
+	f.forLab, err = imagesForLab(ctx, scn, imagesOr(f.images), f.standIns)
+	return err
 }
 
 // readScenario reads a scenario and prints its warnings.

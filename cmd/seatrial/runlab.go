@@ -26,7 +26,7 @@ const (
 )
 
 // playInLab runs a scenario on real hosts, which are made for it and taken away again.
-func playInLab(ctx context.Context, scn *scenarios.Scenario, opts play.Options, images []string) (v scenarios.Verdict, state *store.Store) {
+func playInLab(ctx context.Context, scn *scenarios.Scenario, opts play.Options, images labImages) (v scenarios.Verdict, state *store.Store) {
 	start := time.Now()
 	v = scenarios.Verdict{Scenario: scn, Seed: opts.Seed}
 	dir, err := os.MkdirTemp("", "seatrial-run-")
@@ -41,7 +41,7 @@ func playInLab(ctx context.Context, scn *scenarios.Scenario, opts play.Options, 
 		return v, nil
 	}
 	t, err := testbed.Up(ctx, testbed.Config{Name: runLab, Dir: filepath.Join(dir, "lab"), Subnet: netip.MustParsePrefix(runSubnet), Binary: binary,
-		Nodes: scn.Nodes, Network: scn.Network, Images: images})
+		Nodes: scn.Nodes, Network: scn.Network, Images: images.files, Made: images.made, NoRegistry: true})
 	if err != nil {
 		v.Err, v.Wall = err, time.Since(start)
 		return v, nil

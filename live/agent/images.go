@@ -81,6 +81,9 @@ func (a *Agent) pull(ctx context.Context, e nodeagent.PullImage) nodeagent.Image
 }
 
 func (a *Agent) pullImage(ctx context.Context, e nodeagent.PullImage) (image.Image, error) {
+	if a.cfg.NoRegistry {
+		return a.images.Find(e.Image)
+	}
 	if p := a.pods.of(e.Pod).seen(); p != nil && !alwaysPulls(p, e.Image) {
 		// Another host that shares the store may have brought it.
 		if im, err := a.images.Find(e.Image); err == nil {
