@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"seatrial.dev/seatrial/live/lab"
+	"seatrial.dev/seatrial/live/network"
 	"seatrial.dev/seatrial/live/server"
 	"seatrial.dev/seatrial/live/testbed"
 	"seatrial.dev/seatrial/scenarios"
@@ -33,7 +34,9 @@ type labFlags struct {
 	kubeconfig string
 	images     []string
 	dir        string
+	name       string
 	subnet     string
+	mode       string
 }
 
 func labCommand() *cobra.Command {
@@ -71,6 +74,8 @@ func labUpCommand(f *labFlags) *cobra.Command {
 	c.Flags().StringVar(&f.kubeconfig, "kubeconfig", "seatrial-lab.kubeconfig", "write the administrator's kubeconfig to this file")
 	c.Flags().StringArrayVar(&f.images, "images", nil, "OCI layout or archive of images for the hosts; once for each (default "+demoImages+", if it is there)")
 	c.Flags().StringVar(&f.subnet, "subnet", lab.DefaultSubnet.String(), "addresses of the hosts")
+	c.Flags().StringVar(&f.name, "name", lab.DefaultName, "name of the lab; several may be up, each with a name, a folder and a subnet of its own")
+	c.Flags().StringVar(&f.mode, "network-mode", string(network.Direct), "how packets get to other hosts' pods: direct or vxlan")
 	return c
 }
 
@@ -113,6 +118,10 @@ func (f *labFlags) testbed() (cfg testbed.Config, err error) {
 	}
 	if cfg.Subnet, err = netip.ParsePrefix(f.subnet); err != nil {
 		return cfg, fmt.Errorf("--subnet %q: want an IPv4 range such as %s", f.subnet, lab.DefaultSubnet)
+	}
+	cfg.Name, cfg.Mode = f.name, network.Mode(f.mode)
+	if cfg.Mode != network.Direct && cfg.Mode != network.VXLAN {
+		return cfg, fmt.Errorf("--network-mode %q: want %s or %s", f.mode, network.Direct, network.VXLAN)
 	}
 	cfg.Images = imagesOr(f.images)
 	p := server.Preset()

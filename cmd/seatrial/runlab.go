@@ -6,10 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
+	"syscall"
 	"time"
 
 	"seatrial.dev/seatrial/cluster/store"
@@ -19,11 +23,24 @@ import (
 	"seatrial.dev/seatrial/sched"
 )
 
-// A run has a lab of its own, so that it is in nobody's way.
-const (
-	runLab    = "run"
-	runSubnet = "172.30.84.0/24"
-)
+// runsMax bounds the runs that are under way on a machine at once.
+const runsMax = 8
+
+// ownLab finds a lab's name and subnet that no other run has, so that it is in nobody's
+// way. They are held by a socket with an abstract name, which the kernel takes back
+// however the run ends.
+func ownLab() (name string, subnet netip.Prefix, hold io.Closer, err error) {
+	for i := range runsMax {
+		name = "run" + strconv.Itoa(i)
+		if hold, err = net.Listen("unix", "@seatrial-"+name); err == nil {
+			return name, netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 30, byte(84 + i), 0}), 24), hold, nil
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return name, subnet, nil, err
+		}
+	}
+	return name, subnet, nil, fmt.Errorf("%d runs are under way on this machine, and more cannot be: wait for one to end", runsMax)
+}
 
 // playInLab runs a scenario on real hosts, which are made for it and taken away again.
 func playInLab(ctx context.Context, scn *scenarios.Scenario, opts play.Options, images labImages) (v scenarios.Verdict, state *store.Store) {
@@ -40,7 +57,13 @@ func playInLab(ctx context.Context, scn *scenarios.Scenario, opts play.Options, 
 		v.Err = err
 		return v, nil
 	}
-	t, err := testbed.Up(ctx, testbed.Config{Name: runLab, Dir: filepath.Join(dir, "lab"), Subnet: netip.MustParsePrefix(runSubnet), Binary: binary,
+	name, subnet, hold, err := ownLab()
+	if err != nil {
+		v.Err = err
+		return v, nil
+	}
+	defer hold.Close()
+	t, err := testbed.Up(ctx, testbed.Config{Name: name, Dir: filepath.Join(dir, "lab"), Subnet: subnet, Binary: binary,
 		Nodes: scn.Nodes, Network: scn.Network, Images: images.files, Made: images.made, NoRegistry: true})
 	if err != nil {
 		v.Err, v.Wall = err, time.Since(start)

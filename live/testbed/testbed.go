@@ -24,6 +24,7 @@ import (
 	"seatrial.dev/seatrial/live/client"
 	"seatrial.dev/seatrial/live/image"
 	"seatrial.dev/seatrial/live/lab"
+	"seatrial.dev/seatrial/live/network"
 	"seatrial.dev/seatrial/live/server"
 	"seatrial.dev/seatrial/scenarios"
 )
@@ -66,6 +67,7 @@ type Config struct {
 
 	Nodes   []*corev1.Node // names, labels, taints and capacity
 	Network scenarios.Network
+	Mode    network.Mode  // how packets get to other hosts' pods; network.Direct if ""
 	Images  []string      // OCI layouts or archives for the hosts' image store
 	Made    []image.Named // more images for it
 	// NoRegistry lets the store be all the images there are: no registry is asked.
@@ -93,6 +95,12 @@ func (c *Config) complete() error {
 	}
 	if !c.Subnet.IsValid() {
 		c.Subnet = lab.DefaultSubnet
+	}
+	if c.Mode == "" {
+		c.Mode = network.Direct
+	}
+	if c.Mode != network.Direct && c.Mode != network.VXLAN {
+		return fmt.Errorf("network mode %q: want %s or %s", c.Mode, network.Direct, network.VXLAN)
 	}
 	if c.Say == nil {
 		c.Say = func(string) {}
@@ -183,7 +191,7 @@ func agentService(c *Config, i int, token, hash string) lab.Service {
 	argv := []string{filepath.Join(programDir, agentProgram),
 		"--server", "https://" + lab.ServerAddr(c.Subnet, 0).String() + ":" + apiPort, "--token", token, "--ca-hash", hash,
 		"--node-name", n.Name, "--node-ip", lab.NodeAddr(c.Subnet, i).String(), "--data-dir", agentData, "--images-dir", imagesDir,
-		"--cgroup-root", lab.Cgroup(c.Name, n.Name) + "/pods"}
+		"--cgroup-root", lab.Cgroup(c.Name, n.Name) + "/pods", "--network-mode", string(c.Mode)}
 	for _, k := range sorted(n.Labels) {
 		argv = append(argv, "--label", k+"="+n.Labels[k])
 	}
