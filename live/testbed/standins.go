@@ -103,8 +103,8 @@ func links(program string, at []string) (v1.Layer, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for _, p := range at {
-		if p == program {
-			continue
+		if strings.HasPrefix(p+"/", program+"/") {
+			continue // it is there, and is no folder
 		}
 		h := &tar.Header{Typeflag: tar.TypeSymlink, Name: strings.TrimPrefix(p, "/"), Linkname: program, Mode: 0o777, ModTime: time.Unix(0, 0), Format: tar.FormatPAX}
 		if err := w.WriteHeader(h); err != nil {
