@@ -30,7 +30,8 @@ at the end. Pods count by the workload that they belong to. It needs root.
 
 The exit status is that of the worse of the two verdicts; a gap alone is no failure.`,
 		Example: `  seatrial gap scenarios/lab/guestbook.yaml
-  seatrial gap scenarios/lab/node-crash.yaml --json gap.json`,
+  seatrial gap scenarios/lab/node-crash.yaml --json gap.json
+  seatrial gap scenarios/guestbook.yaml --until 4m`,
 		Args: exactly(1, "a scenario file"),
 		RunE: func(c *cobra.Command, args []string) error { return gap(c.Context(), args[0], f) },
 	}
@@ -63,12 +64,9 @@ func gap(ctx context.Context, file string, f gapFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := checkForLab(scn); err != nil {
-		return status{exitInput, err}
-	}
-	images, err := imagesForLab(ctx, scn, imagesOr(f.images), f.standIns)
+	images, err := prepareLab(ctx, scn, imagesOr(f.images), f.standIns)
 	if err != nil {
-		return status{exitInput, err}
+		return err
 	}
 	sim := &side{milestones: compare.New(scn)}
 	var state *store.Store

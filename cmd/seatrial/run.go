@@ -40,7 +40,8 @@ func runCommand() *cobra.Command {
 		Long: `Runs a scenario and prints what its time line did, each check that failed, and the
 verdict: in the simulated world, or with --world lab on real hosts that are made on this
 machine for the run (as root; see seatrial lab). There time is the wall's, and containers
-are those of real images.
+are those of real images; an image that --images do not have is stood in for by a program
+that behaves as the scenario's images section says.
 
 With --out it writes, into a folder: trace.jsonl (one event a line), report.html (a
 time line of nodes and pods; opens without a network), trace.perfetto.json (for a
@@ -123,8 +124,8 @@ func runScenario(c *cobra.Command, file string, f runFlags) error {
 		return err
 	}
 	if f.world == worldLab {
-		if err := f.prepareLab(c.Context(), scn); err != nil {
-			return status{exitInput, err}
+		if f.forLab, err = prepareLab(c.Context(), scn, imagesOr(f.images), f.standIns); err != nil {
+			return err
 		}
 	}
 	if !c.Flags().Changed("seed") {
@@ -157,15 +158,6 @@ func (f *runFlags) play(ctx context.Context, scn *scenarios.Scenario, to trace.R
 	}
 	return play.Run(scn, play.Options{Seed: f.seed, Until: f.until, Recorder: to, Watch: watch, Progress: bar.advance,
 		Stop: func() bool { return ctx.Err() != nil }})
-}
-
-// prepareLab finds what a lab cannot do, and the images for it, before anything is made.
-func (f *runFlags) prepareLab(ctx context.Context, scn *scenarios.Scenario) (err error) {
-	if err := checkForLab(scn); err != nil {
-		return err
-	}
-	f.forLab, err = imagesForLab(ctx, scn, imagesOr(f.images), f.standIns)
-	return err
 }
 
 // readScenario reads a scenario and prints its warnings.

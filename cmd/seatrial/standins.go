@@ -21,24 +21,33 @@ type labImages struct {
 	made  []image.Named // stand-ins
 }
 
-// imagesForLab makes stand-ins for the images that no file has, or refuses to, and says
-// which they are.
-func imagesForLab(ctx context.Context, scn *scenarios.Scenario, files []string, standIns bool) (out labImages, err error) {
+// prepareLab refuses what a lab cannot do, makes stand-ins for the images that no file has,
+// or refuses to, and says which they are. Nothing is made on the machine.
+func prepareLab(ctx context.Context, scn *scenarios.Scenario, files []string, standIns bool) (out labImages, err error) {
 	out.files = files
+	if err := checkForLab(scn); err != nil {
+		return out, status{exitInput, err}
+	}
 	missing, err := testbed.MissingImages(ctx, scn, files)
-	if err != nil || len(missing) == 0 {
-		return out, err
+	if err != nil {
+		return out, status{exitInput, err}
 	}
 	names := strings.Join(standin.Names(missing), ", ")
-	if !standIns {
-		return out, fmt.Errorf("%s: images that are not in %s: %s; give a layout or an archive of them by --images, or let them be stood in for by --stand-ins", scn.File, orNothing(files), names)
+	if len(missing) > 0 && !standIns {
+		return out, status{exitInput, fmt.Errorf("%s: images that are not in %s: %s; give a layout or an archive of them by --images, or let them be stood in for by --stand-ins", scn.File, orNothing(files), names)}
+	}
+	if os.Getuid() != 0 {
+		return out, status{exitInput, fmt.Errorf("%s: a lab makes hosts, containers and networks on this machine, which needs root", scn.File)}
+	}
+	if len(missing) == 0 {
+		return out, nil
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return out, err
+		return out, status{exitWorld, err}
 	}
 	if out.made, err = testbed.StandIns(filepath.Join(filepath.Dir(self), testbed.StandInProgram), missing); err != nil {
-		return out, err
+		return out, status{exitWorld, err}
 	}
 	fmt.Fprintf(os.Stderr, "stand-ins, as the scenario describes them, for images that are not in %s: %s\n", orNothing(files), names)
 	return out, nil

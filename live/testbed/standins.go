@@ -55,7 +55,7 @@ func StandIns(program string, list []standin.Image) ([]image.Named, error) {
 	}
 	base, err := image.Build(image.Spec{Name: "seatrial.dev/standin:base", From: program})
 	if err != nil {
-		return nil, fmt.Errorf("%w; make build makes it", err)
+		return nil, fmt.Errorf("the program of stand-ins: %w; make build makes it", err)
 	}
 	var out []image.Named
 	for _, im := range list {
