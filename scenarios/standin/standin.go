@@ -1,7 +1,6 @@
 package standin
 
 import (
-	"cmp"
 	"maps"
 	"path"
 	"slices"
@@ -90,8 +89,10 @@ func (im *Image) take(of []use) {
 	}
 	b := &im.Behaviour
 	b.Hooks, b.Liveness = a.alone(hook), a.alone(liveness)
-	b.Ports = slices.SortedFunc(maps.Values(a.ports), func(x, y behaviour.Port) int { return cmp.Compare(x.Number, y.Number) })
-	b.Ports = b.Ports[:min(len(b.Ports), PortsMax)]
+	numbers := slices.Sorted(maps.Keys(a.ports))
+	for _, n := range numbers[:min(len(numbers), PortsMax)] {
+		b.Ports = append(b.Ports, a.ports[n])
+	}
 	for _, p := range slices.Sorted(maps.Keys(programs)) {
 		if !im.below(p) && len(im.Programs) < ProgramsMax {
 			im.Programs = append(im.Programs, p)

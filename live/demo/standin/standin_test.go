@@ -273,11 +273,11 @@ func TestProblem(t *testing.T) {
 			return strings.Join([]string{p.problem("EXEC a b"), p.problem("GET /alive"), p.problem("GET /")}, "|")
 		}
 		require.Equal(t, "||not ready yet", ask())
-		time.Sleep(11*time.Minute - 1)
+		<-time.After(11*time.Minute - 1)
 		require.Equal(t, "||not ready yet", ask())
-		time.Sleep(1)
+		<-time.After(1)
 		require.Equal(t, "||", ask())
-		time.Sleep(20 * time.Minute)
+		<-time.After(20 * time.Minute)
 		require.Equal(t, "|unhealthy|unhealthy", ask())
 	})
 }
