@@ -132,7 +132,7 @@ func (r *run) play(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	r.todo = r.scn.Steps
-	r.begin(ctx, scenarios.Step{Action: scenarios.Apply{Objects: r.scn.Objects}}, func() { close(r.applied) })
+	r.applyManifests(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -142,7 +142,7 @@ func (r *run) play(ctx context.Context) error {
 			return nil
 		}
 		for ; len(r.todo) > 0 && r.todo[0].At <= now; r.todo = r.todo[1:] {
-			r.begin(ctx, r.todo[0], func() {})
+			r.begin(ctx, r.todo[0])
 		}
 		timer.Reset(r.observeAll(now))
 		select {
