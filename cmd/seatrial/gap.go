@@ -74,7 +74,7 @@ func gap(ctx context.Context, file string, f gapFlags) error {
 	sim.finish(state)
 	fmt.Fprintln(os.Stderr, "simulated:", &sim.verdict)
 	real := &side{milestones: compare.New(scn)}
-	bar := newProgress(os.Stderr, "auto", scn)
+	bar := newProgress(os.Stderr, "auto", scn, f.until)
 	real.verdict, state = playInLab(ctx, scn, labplay.Options{Seed: scn.Seed, Until: f.until, Watch: real.watch, Progress: bar.advance, Problem: bar.problem}, images)
 	bar.finish()
 	real.finish(state)

@@ -135,7 +135,7 @@ func runScenario(c *cobra.Command, file string, f runFlags) error {
 	if err != nil {
 		return status{exitInput, err}
 	}
-	bar := newProgress(os.Stderr, f.progress, scn)
+	bar := newProgress(os.Stderr, f.progress, scn, f.until)
 	lines := newTimeline(os.Stdout, bar, scn)
 	verdict, state := f.play(c.Context(), scn, out.Recorder(), lines.watching(out.Watch()), bar)
 	lines.reach(verdict.Time)
