@@ -3,7 +3,9 @@
 package testbed_test
 
 import (
+	"archive/tar"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/netip"
@@ -14,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -24,6 +27,7 @@ import (
 	"seatrial.dev/seatrial/live/testbed"
 	"seatrial.dev/seatrial/scenarios"
 	"seatrial.dev/seatrial/scenarios/standin"
+	"seatrial.dev/seatrial/scenarios/standin/behaviour"
 )
 
 const root = "../.."
@@ -125,4 +129,52 @@ func TestMissingImages(t *testing.T) {
 	require.Equal(t, []string{"demo/broken:1", "demo/failing:1", "demo/leaking:1", "demo/sick:1"}, standin.Names(missing))
 	_, err = testbed.MissingImages(t.Context(), scn, []string{filepath.Join(dir, "none")})
 	require.ErrorContains(t, err, "none")
+}
+
+// TestStandInImages looks into the images: programs lie at their paths as links, but not in
+// the program's own place; what is broken has none.
+func TestStandInImages(t *testing.T) {
+	program := filepath.Join(compile(t, "live/demo/standin"), testbed.StandInProgram)
+	list := []standin.Image{
+		{Name: "db:1", Behaviour: behaviour.Behaviour{Image: "db:1"}, Programs: []string{"/bin/sh", "/seatrial-standin", "/seatrial-standin/x"}, NonRoot: true},
+		{Name: "broken:1", Behaviour: behaviour.Behaviour{Image: "broken:1"}, Programs: []string{"/bin/sh"}, Broken: true},
+		{Name: "other:1", Behaviour: behaviour.Behaviour{Image: "other:1"}},
+	}
+	made, err := testbed.StandIns(program, list)
+	require.NoError(t, err)
+	var first v1.Hash
+	for i, want := range []struct {
+		entry, user string
+		links       []string
+	}{{"/seatrial-standin", "65532:65532", []string{"bin/sh -> /seatrial-standin"}}, {"/no-such-program", "", nil}, {"/seatrial-standin", "", nil}} {
+		file, err := made[i].Image.ConfigFile()
+		require.NoError(t, err)
+		require.Equal(t, []string{want.entry}, file.Config.Entrypoint)
+		require.Equal(t, want.user, file.Config.User)
+		require.Contains(t, file.Config.Env, behaviour.Variable+`={"image":"`+list[i].Name+`"}`)
+		layers, err := made[i].Image.Layers()
+		require.NoError(t, err)
+		digest, err := layers[0].Digest()
+		require.NoError(t, err)
+		if i == 0 {
+			first = digest
+		}
+		require.Equal(t, first, digest, "all have one layer in common")
+		var links []string
+		for _, l := range layers[1:] {
+			r, err := l.Uncompressed()
+			require.NoError(t, err)
+			for tr := tar.NewReader(r); ; {
+				h, err := tr.Next()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				require.NoError(t, err)
+				links = append(links, h.Name+" -> "+h.Linkname)
+			}
+		}
+		require.Equal(t, want.links, links)
+	}
+	_, err = testbed.StandIns(program+"x", list)
+	require.ErrorContains(t, err, "make build makes it")
 }
