@@ -29,9 +29,10 @@ help: ## say what make can do
 	@echo
 	@echo 'Names: SCENARIO=FILE for demo, COUNT=N for bench, DECISIONS=N for upstream, FUZZTIME=20s for fuzz.'
 
-build: seatrial ## compile bin/seatrial, and for the real world bin/seatrial-agent and bin/seatrial-runtime
+build: seatrial ## compile bin/seatrial, and the programs of the real world beside it
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-agent ./cmd/seatrial-agent
 	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-runtime ./cmd/seatrial-runtime
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/seatrial-standin ./live/demo/standin
 
 .PHONY: seatrial
 seatrial:

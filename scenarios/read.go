@@ -388,9 +388,10 @@ func (r *reader) images() {
 		if f.Match == "" {
 			r.fail(at+".match", "is required: a pattern for image names, such as \"*/web:*\"")
 		}
-		m := Image{Match: f.Match, SizeBytes: 50 << 20, Startup: 300 * time.Millisecond, ReadyAfter: time.Duration(f.ReadyAfter),
-			RunFor: time.Duration(f.RunFor), ExitCode: f.ExitCode, StopAfter: time.Duration(f.StopAfter),
-			UnhealthyAfter: time.Duration(f.UnhealthyAfter), PullError: f.PullError, StartError: f.StartError}
+		m := UnknownImage()
+		m.Match, m.ReadyAfter, m.RunFor, m.ExitCode = f.Match, time.Duration(f.ReadyAfter), time.Duration(f.RunFor), f.ExitCode
+		m.StopAfter, m.UnhealthyAfter = time.Duration(f.StopAfter), time.Duration(f.UnhealthyAfter)
+		m.PullError, m.StartError = f.PullError, f.StartError
 		if f.Size != nil {
 			m.SizeBytes = f.Size.Value()
 		}

@@ -79,6 +79,7 @@ not depend on the agent: they run on when it ends, and are taken over by the nex
 	s.StringToStringVar(&f.reserved, "reserve", nil, "RESOURCE=QUANTITY that pods may not have; once for each")
 	s.StringVar(&f.pressure, "eviction-hard", "", `below what the node is under pressure, such as "nodefs.available<5%,memory.available<200Mi"; the kubelet's thresholds for what is not named`)
 	s.StringArrayVar(&f.cfg.PlainHTTP, "plain-http", nil, "registry (HOST[:PORT]) to speak to without TLS; once for each")
+	s.BoolVar(&f.cfg.NoRegistry, "no-registry", false, "ask no registry for images: those of --images-dir are all there are")
 	s.Int32Var(&f.cfg.KubeletPort, "port", agent.DefaultPort, "port of the agent's own endpoint")
 	if err := c.MarkFlagRequired("server"); err != nil {
 		panic(err)

@@ -20,8 +20,7 @@ import (
 )
 
 func gapCommand() *cobra.Command {
-	var images []string
-	var file string
+	var f gapFlags
 	c := &cobra.Command{
 		Use:   "gap SCENARIO",
 		Short: "Run a scenario in both worlds and set the two runs side by side",
@@ -31,13 +30,23 @@ at the end. Pods count by the workload that they belong to. It needs root.
 
 The exit status is that of the worse of the two verdicts; a gap alone is no failure.`,
 		Example: `  seatrial gap scenarios/lab/guestbook.yaml
-  seatrial gap scenarios/lab/node-crash.yaml --json gap.json`,
+  seatrial gap scenarios/lab/node-crash.yaml --json gap.json
+  seatrial gap scenarios/guestbook.yaml --until 4m`,
 		Args: exactly(1, "a scenario file"),
-		RunE: func(c *cobra.Command, args []string) error { return gap(c.Context(), args[0], images, file) },
+		RunE: func(c *cobra.Command, args []string) error { return gap(c.Context(), args[0], f) },
 	}
-	c.Flags().StringArrayVar(&images, "images", nil, "OCI layout or archive of images for the hosts; once for each (default "+demoImages+", if it is there)")
-	c.Flags().StringVar(&file, "json", "", "write the gap to this file, too")
+	c.Flags().DurationVar(&f.until, "until", 0, "end both runs at this time; checks that reach beyond it are left out")
+	c.Flags().BoolVar(&f.standIns, "stand-ins", true, standInsHelp)
+	c.Flags().StringArrayVar(&f.images, "images", nil, "OCI layout or archive of images for the hosts; once for each (default "+demoImages+", if it is there)")
+	c.Flags().StringVar(&f.json, "json", "", "write the gap to this file, too")
 	return c
+}
+
+type gapFlags struct {
+	images   []string
+	standIns bool
+	until    time.Duration
+	json     string
 }
 
 // side is one of the two runs.
@@ -47,31 +56,35 @@ type side struct {
 	state      []compare.Line
 }
 
-func gap(ctx context.Context, file string, images []string, out string) error {
+func gap(ctx context.Context, file string, f gapFlags) error {
+	if f.until < 0 {
+		return status{exitInput, fmt.Errorf("--until %v: want a time of 0 or more", f.until)}
+	}
 	scn, err := readScenario(file)
 	if err != nil {
 		return err
 	}
-	if err := checkForLab(scn); err != nil {
-		return status{exitInput, err}
+	images, err := prepareLab(ctx, scn, imagesOr(f.images), f.standIns)
+	if err != nil {
+		return err
 	}
 	sim := &side{milestones: compare.New(scn)}
 	var state *store.Store
-	sim.verdict, state = play.Run(scn, play.Options{Seed: scn.Seed, Watch: sim.watch, Stop: func() bool { return ctx.Err() != nil }})
+	sim.verdict, state = play.Run(scn, play.Options{Seed: scn.Seed, Until: f.until, Watch: sim.watch, Stop: func() bool { return ctx.Err() != nil }})
 	sim.finish(state)
 	fmt.Fprintln(os.Stderr, "simulated:", &sim.verdict)
 	real := &side{milestones: compare.New(scn)}
-	bar := newProgress(os.Stderr, "auto", scn)
-	real.verdict, state = playInLab(ctx, scn, labplay.Options{Seed: scn.Seed, Watch: real.watch, Progress: bar.advance, Problem: bar.problem}, imagesOr(images))
+	bar := newProgress(os.Stderr, "auto", scn, f.until)
+	real.verdict, state = playInLab(ctx, scn, labplay.Options{Seed: scn.Seed, Until: f.until, Watch: real.watch, Progress: bar.advance, Problem: bar.problem}, images)
 	bar.finish()
 	real.finish(state)
 	fmt.Fprintln(os.Stderr, "real:     ", &real.verdict)
 	result := gapOf(scn, sim, real)
 	result.print(os.Stdout)
-	if out != "" {
+	if f.json != "" {
 		text, err := json.MarshalIndent(result, "", "  ")
 		if err == nil {
-			err = os.WriteFile(out, append(text, '\n'), 0o666)
+			err = os.WriteFile(f.json, append(text, '\n'), 0o666)
 		}
 		if err != nil {
 			return status{exitWorld, fmt.Errorf("--json: %w", err)}

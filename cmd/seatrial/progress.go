@@ -34,7 +34,12 @@ type progress struct {
 	drawn bool
 }
 
-func newProgress(f *os.File, mode string, scn *scenarios.Scenario) *progress {
+// newProgress shows how far a run of the scenario is; until is when it ends before the
+// scenario's duration, or 0.
+func newProgress(f *os.File, mode string, scn *scenarios.Scenario, until time.Duration) *progress {
+	if until > 0 && until < scn.Duration {
+		scn = scn.Shortened(until)
+	}
 	p := &progress{w: f, scn: scn, none: mode == "none", start: time.Now(), last: time.Now()}
 	p.bar = mode == "auto" && term.IsTerminal(int(f.Fd()))
 	return p

@@ -34,11 +34,16 @@ func doctorCommand() *cobra.Command {
 	return linuxOnly("doctor", "What this host can do for the real world (Linux only)")
 }
 
-// checkForLab refuses all.
-func checkForLab(*scenarios.Scenario) error { return errNotLinux }
-
-func playInLab(_ context.Context, scn *scenarios.Scenario, opts play.Options, _ []string) (scenarios.Verdict, *store.Store) {
+func playInLab(_ context.Context, scn *scenarios.Scenario, opts play.Options, _ labImages) (scenarios.Verdict, *store.Store) {
 	return scenarios.Verdict{Scenario: scn, Seed: opts.Seed, Err: errNotLinux}, nil
+}
+
+// labImages are nothing.
+type labImages struct{}
+
+// prepareLab refuses all.
+func prepareLab(context.Context, *scenarios.Scenario, []string, bool) (labImages, error) {
+	return labImages{}, status{exitInput, errNotLinux}
 }
 
 func tokenCommand() *cobra.Command {

@@ -23,11 +23,13 @@ import (
 type runFlags struct {
 	world    string
 	images   []string
+	standIns bool
 	seed     uint64
 	until    time.Duration
 	out      string
 	junit    string
 	progress string
+	forLab   labImages // when it is to be run there
 }
 
 func runCommand() *cobra.Command {
@@ -38,7 +40,8 @@ func runCommand() *cobra.Command {
 		Long: `Runs a scenario and prints what its time line did, each check that failed, and the
 verdict: in the simulated world, or with --world lab on real hosts that are made on this
 machine for the run (as root; see seatrial lab). There time is the wall's, and containers
-are those of real images.
+are those of real images; an image that --images do not have is stood in for by a program
+that behaves as the scenario's images section says.
 
 With --out it writes, into a folder: trace.jsonl (one event a line), report.html (a
 time line of nodes and pods; opens without a network), trace.perfetto.json (for a
@@ -54,6 +57,7 @@ trace viewer), state.yaml (every object at the end) and junit.xml.`,
 	}
 	c.Flags().StringVar(&f.world, "world", worldSim, "where to run it: sim or lab")
 	c.Flags().StringArrayVar(&f.images, "images", nil, "with --world lab: OCI layout or archive of images for the hosts; once for each (default "+demoImages+", if it is there)")
+	c.Flags().BoolVar(&f.standIns, "stand-ins", true, standInsHelp)
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the run, instead of the scenario's")
 	c.Flags().DurationVar(&f.until, "until", 0, "end the run at this virtual time; checks that reach beyond it are left out")
 	c.Flags().StringVar(&f.out, "out", "", "write trace, report and final state into this folder")
@@ -67,6 +71,9 @@ const (
 	worldSim = "sim"
 	worldLab = "lab"
 )
+
+// standInsHelp says what the flag does.
+const standInsHelp = "with --world lab: images that --images do not have are stood in for, as the scenario describes them; false refuses instead"
 
 // demoImages is where make images puts them.
 const demoImages = "out/images"
@@ -117,8 +124,8 @@ func runScenario(c *cobra.Command, file string, f runFlags) error {
 		return err
 	}
 	if f.world == worldLab {
-		if err := checkForLab(scn); err != nil {
-			return status{exitInput, err}
+		if f.forLab, err = prepareLab(c.Context(), scn, imagesOr(f.images), f.standIns); err != nil {
+			return err
 		}
 	}
 	if !c.Flags().Changed("seed") {
@@ -128,7 +135,7 @@ func runScenario(c *cobra.Command, file string, f runFlags) error {
 	if err != nil {
 		return status{exitInput, err}
 	}
-	bar := newProgress(os.Stderr, f.progress, scn)
+	bar := newProgress(os.Stderr, f.progress, scn, f.until)
 	lines := newTimeline(os.Stdout, bar, scn)
 	verdict, state := f.play(c.Context(), scn, out.Recorder(), lines.watching(out.Watch()), bar)
 	lines.reach(verdict.Time)
@@ -147,7 +154,7 @@ func runScenario(c *cobra.Command, file string, f runFlags) error {
 // play runs the scenario in the world that is asked for.
 func (f *runFlags) play(ctx context.Context, scn *scenarios.Scenario, to trace.Recorder, watch func(time.Duration, uint64, store.Event), bar *progress) (scenarios.Verdict, *store.Store) {
 	if f.world == worldLab {
-		return playInLab(ctx, scn, labplay.Options{Seed: f.seed, Until: f.until, Recorder: to, Watch: watch, Progress: bar.advance, Problem: bar.problem}, imagesOr(f.images))
+		return playInLab(ctx, scn, labplay.Options{Seed: f.seed, Until: f.until, Recorder: to, Watch: watch, Progress: bar.advance, Problem: bar.problem}, f.forLab)
 	}
 	return play.Run(scn, play.Options{Seed: f.seed, Until: f.until, Recorder: to, Watch: watch, Progress: bar.advance,
 		Stop: func() bool { return ctx.Err() != nil }})

@@ -41,7 +41,7 @@ func ownLab() (name string, subnet netip.Prefix, hold io.Closer, err error) {
 }
 
 // playInLab runs a scenario on real hosts, which are made for it and taken away again.
-func playInLab(ctx context.Context, scn *scenarios.Scenario, opts play.Options, images []string) (v scenarios.Verdict, state *store.Store) {
+func playInLab(ctx context.Context, scn *scenarios.Scenario, opts play.Options, images labImages) (v scenarios.Verdict, state *store.Store) {
 	start := time.Now()
 	v = scenarios.Verdict{Scenario: scn, Seed: opts.Seed}
 	dir, err := os.MkdirTemp("", "seatrial-run-")
@@ -62,7 +62,7 @@ func playInLab(ctx context.Context, scn *scenarios.Scenario, opts play.Options, 
 	}
 	defer hold.Close()
 	t, err := testbed.Up(ctx, testbed.Config{Name: name, Dir: filepath.Join(dir, "lab"), Subnet: subnet, Binary: binary,
-		Nodes: scn.Nodes, Network: scn.Network, Scheduler: scn.SchedulerAt, Images: images})
+		Nodes: scn.Nodes, Network: scn.Network, Scheduler: scn.SchedulerAt, Images: images.files, Made: images.made, NoRegistry: true})
 	if err != nil {
 		v.Err, v.Wall = err, time.Since(start)
 		return v, nil
@@ -79,9 +79,6 @@ func playInLab(ctx context.Context, scn *scenarios.Scenario, opts play.Options, 
 
 // checkForLab refuses what only a simulation can do, before anything is made.
 func checkForLab(scn *scenarios.Scenario) error {
-	if os.Getuid() != 0 {
-		return fmt.Errorf("%s: --world lab makes hosts, containers and networks on this machine, which needs root", scn.File)
-	}
 	if n := len(scn.Nodes); n > testbed.NodesMax {
 		return fmt.Errorf("%s: %d nodes; a lab has at most %d", scn.File, n, testbed.NodesMax)
 	}

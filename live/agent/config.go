@@ -59,6 +59,7 @@ type Config struct {
 
 	KubeletPort int32    // that of the agent's own endpoint, as the node tells it; 10250
 	PlainHTTP   []string // registries spoken to without TLS
+	NoRegistry  bool     // none is asked: what the store does not have does not exist
 
 	// Log takes a line for people. Nil: nobody does.
 	Log func(line string)

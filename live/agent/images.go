@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,6 +82,13 @@ func (a *Agent) pull(ctx context.Context, e nodeagent.PullImage) nodeagent.Image
 }
 
 func (a *Agent) pullImage(ctx context.Context, e nodeagent.PullImage) (image.Image, error) {
+	if a.cfg.NoRegistry {
+		im, err := a.images.Find(e.Image)
+		if err != nil {
+			err = fmt.Errorf("%w, which asks no registry", err)
+		}
+		return im, err
+	}
 	if p := a.pods.of(e.Pod).seen(); p != nil && !alwaysPulls(p, e.Image) {
 		// Another host that shares the store may have brought it.
 		if im, err := a.images.Find(e.Image); err == nil {

@@ -2,8 +2,6 @@ package play
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"seatrial.dev/seatrial/cluster/store"
@@ -134,7 +132,7 @@ func (r *run) play(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	r.todo = r.scn.Steps
-	r.begin(ctx, scenarios.Step{Action: scenarios.Apply{Objects: r.scn.Objects}}, func() { close(r.applied) })
+	r.applyManifests(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -144,7 +142,7 @@ func (r *run) play(ctx context.Context) error {
 			return nil
 		}
 		for ; len(r.todo) > 0 && r.todo[0].At <= now; r.todo = r.todo[1:] {
-			r.begin(ctx, r.todo[0], func() {})
+			r.begin(ctx, r.todo[0])
 		}
 		timer.Reset(r.observeAll(now))
 		select {
@@ -212,33 +210,4 @@ func (r *run) observe(now time.Duration, e store.Event) {
 		r.opts.Watch(now, r.seq, e)
 	}
 	r.judge.Observe(e)
-}
-
-// check refuses, before anything is done, what only a simulation can do.
-func Check(scn *scenarios.Scenario) error {
-	var errs []error
-	bad := func(line int, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s:%d: %s", scn.File, line, fmt.Sprintf(format, args...)))
-	}
-	for _, s := range scn.Steps {
-		switch a := s.Action.(type) {
-		case scenarios.Request:
-			bad(s.Line, "a recorded request names what a simulation made by its seed; it can be repeated there only (--world sim)")
-		case scenarios.Cut:
-			checkParties(bad, s.Line, a.From, a.To)
-		case scenarios.Heal:
-			checkParties(bad, s.Line, a.From, a.To)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func checkParties(bad func(int, string, ...any), line int, groups ...[]string) {
-	for _, names := range groups {
-		for _, n := range names {
-			if n == scenarios.Registry {
-				bad(line, "the lab has no host %q: its images are there from the start", n)
-			}
-		}
-	}
 }

@@ -18,30 +18,41 @@ const (
 	evictRetry    = 5 * time.Second // kubectl drain's
 )
 
-// begin carries out a step in a goroutine of its own; done is called at its end.
-func (r *run) begin(ctx context.Context, s scenarios.Step, done func()) {
+// applyManifests begins to apply them, before all steps.
+func (r *run) applyManifests(ctx context.Context) {
+	s := scenarios.Step{Action: scenarios.Apply{Objects: r.scn.Objects}}
 	r.recordStep(time.Since(r.began), s)
 	go func() {
-		defer done()
-		if a, manifests := s.Action.(scenarios.Apply); !manifests || s.Line > 0 || len(a.Objects) == 0 {
-			select {
-			case <-r.applied: // steps at the very start come after the manifests
-			case <-ctx.Done():
-				return
-			}
-		}
-		asks := scenarios.Asks(s.Action)
-		if len(asks) == 0 {
-			r.fail(ctx, s, r.harm(s.Action))
-			return
-		}
-		for len(asks) > 0 {
-			ask := asks[0]
-			more, err := r.ask(ctx, ask)
-			r.fail(ctx, s, err)
-			asks = append(more, asks[1:]...)
+		defer close(r.applied)
+		r.carryOut(ctx, s)
+	}()
+}
+
+// begin carries out a step in a goroutine of its own. Steps at the very start come after
+// the manifests.
+func (r *run) begin(ctx context.Context, s scenarios.Step) {
+	r.recordStep(time.Since(r.began), s)
+	go func() {
+		select {
+		case <-r.applied:
+			r.carryOut(ctx, s)
+		case <-ctx.Done():
 		}
 	}()
+}
+
+// carryOut does what a step says, one write after the other.
+func (r *run) carryOut(ctx context.Context, s scenarios.Step) {
+	asks := scenarios.Asks(s.Action)
+	if len(asks) == 0 {
+		r.fail(ctx, s, r.harm(s.Action))
+		return
+	}
+	for len(asks) > 0 {
+		more, err := r.ask(ctx, asks[0])
+		r.fail(ctx, s, err)
+		asks = append(more, asks[1:]...)
+	}
 }
 
 // fail tells of a step that failed; nil is no failure.

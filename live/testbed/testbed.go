@@ -69,8 +69,11 @@ type Config struct {
 
 	Nodes   []*corev1.Node // names, labels, taints and capacity
 	Network scenarios.Network
-	Mode    network.Mode // how packets get to other hosts' pods; network.Direct if ""
-	Images  []string     // OCI layouts or archives for the hosts' image store
+	Mode    network.Mode  // how packets get to other hosts' pods; network.Direct if ""
+	Images  []string      // OCI layouts or archives for the hosts' image store
+	Made    []image.Named // more images for it
+	// NoRegistry lets the store be all the images there are: no registry is asked.
+	NoRegistry bool
 
 	// Scheduler is a file of the scheduler's configuration; "" for the default.
 	Scheduler string
@@ -142,7 +145,7 @@ func Up(ctx context.Context, cfg Config) (t *Testbed, err error) {
 
 func (t *Testbed) up(ctx context.Context, cfg *Config) error {
 	images := make(chan error, 1)
-	go func() { images <- t.importImages(ctx, cfg.Images) }()
+	go func() { images <- t.importImages(ctx, cfg.Images, cfg.Made) }()
 	cfg.Say("starting the server")
 	if err := t.connect(ctx); err != nil {
 		return err
@@ -216,6 +219,9 @@ func agentService(c *Config, i int, token, hash string) lab.Service {
 		q := n.Status.Capacity[r]
 		argv = append(argv, "--capacity", string(r)+"="+q.String())
 	}
+	if c.NoRegistry {
+		argv = append(argv, "--no-registry")
+	}
 	return lab.Service{Name: Agent, Restart: true, Argv: argv}
 }
 
@@ -229,8 +235,8 @@ func sorted[K ~string, V any](m map[K]V) []K {
 }
 
 // importImages fills the store that all hosts share.
-func (t *Testbed) importImages(ctx context.Context, from []string) error {
-	if len(from) == 0 {
+func (t *Testbed) importImages(ctx context.Context, from []string, made []image.Named) error {
+	if len(from)+len(made) == 0 {
 		return nil
 	}
 	s, err := image.Open(filepath.Join(t.dir, "images"), image.Config{})
@@ -240,6 +246,11 @@ func (t *Testbed) importImages(ctx context.Context, from []string) error {
 	for _, file := range from {
 		if _, err := s.Import(ctx, file); err != nil {
 			return fmt.Errorf("import the images of %s: %w", file, err)
+		}
+	}
+	for _, m := range made {
+		if _, err := s.Add(ctx, m.Name, m.Image); err != nil {
+			return err
 		}
 	}
 	return nil

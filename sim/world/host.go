@@ -205,7 +205,7 @@ func (h *host) withImages() *corev1.Node {
 	n := *h.node
 	n.Status.Images = nil
 	for _, name := range slices.Sorted(maps.Keys(h.runtime.images)) {
-		n.Status.Images = append(n.Status.Images, corev1.ContainerImage{Names: []string{name}, SizeBytes: h.w.behaviour(name).SizeBytes})
+		n.Status.Images = append(n.Status.Images, corev1.ContainerImage{Names: []string{name}, SizeBytes: h.w.scn.Behaviour(name).SizeBytes})
 	}
 	return &n
 }

@@ -3,9 +3,7 @@ package world
 import (
 	"encoding/binary"
 	"net/netip"
-	"path"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,17 +21,11 @@ const (
 	sandboxStop  = 20 * time.Millisecond
 	hookTime     = 10 * time.Millisecond
 	probeTime    = 2 * time.Millisecond
-	pullRequest  = 50 * time.Millisecond  // to ask the registry for a manifest
-	presentCheck = 5 * time.Millisecond   // a pull of an image that is there
-	pullTimeout  = 30 * time.Second       // of a registry that does not answer
-	killLatency  = 5 * time.Millisecond   // from KILL until the exit is seen
-	stopLatency  = 100 * time.Millisecond // from TERM until a process that heeds it ends
+	pullRequest  = 50 * time.Millisecond // to ask the registry for a manifest
+	presentCheck = 5 * time.Millisecond  // a pull of an image that is there
+	pullTimeout  = 30 * time.Second      // of a registry that does not answer
+	killLatency  = 5 * time.Millisecond  // from KILL until the exit is seen
 )
-
-// unknownImage is how an image behaves that no rule of the scenario matches.
-var unknownImage = scenarios.Image{
-	Match: "*", SizeBytes: 50 << 20, Startup: 300 * time.Millisecond,
-}
 
 // runtime models a host's container runtime.
 type runtime struct {
@@ -112,51 +104,9 @@ func (r *runtime) freeAddress(pod types.UID) {
 	}
 }
 
-// behaviour is the first rule of the scenario that matches an image.
-func (w *World) behaviour(image string) scenarios.Image {
-	for _, rule := range w.scn.Images {
-		if globMatches(rule.Match, image) {
-			return rule
-		}
-	}
-	return unknownImage
-}
-
-// globMatches says whether a pattern matches an image name; * matches any run of
-// characters, slashes included. A pattern without a tag matches every tag.
-func globMatches(pattern, image string) bool {
-	if match(pattern, image) {
-		return true
-	}
-	base := path.Base(image)
-	if i := strings.LastIndexByte(base, ':'); i >= 0 && !strings.Contains(pattern, ":") {
-		image = image[:len(image)-len(base)+i]
-	}
-	return match(pattern, image) || match(pattern, "/"+image)
-}
-
-func match(pattern, s string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == s
-	}
-	if !strings.HasPrefix(s, parts[0]) {
-		return false
-	}
-	s = s[len(parts[0]):]
-	for _, p := range parts[1 : len(parts)-1] {
-		i := strings.Index(s, p)
-		if i < 0 {
-			return false
-		}
-		s = s[i+len(p):]
-	}
-	return strings.HasSuffix(s, parts[len(parts)-1])
-}
-
 // pull fetches an image from the registry: a request, then size over bandwidth.
 func (h *host) pull(e nodeagent.PullImage) {
-	rule := h.w.behaviour(e.Image)
+	rule := h.w.scn.Behaviour(e.Image)
 	done := nodeagent.ImagePulled{Image: e.Image, Pod: e.Pod, SizeBytes: rule.SizeBytes}
 	rtt := 2 * h.w.net.Latency(h.party, h.w.registry)
 	switch {
@@ -218,7 +168,7 @@ func (h *host) makeSandbox(e nodeagent.MakeSandbox) {
 }
 
 func (h *host) startContainer(e nodeagent.StartContainer) {
-	rule := h.w.behaviour(e.Container.Image)
+	rule := h.w.scn.Behaviour(e.Container.Image)
 	if rule.StartError != "" {
 		h.soon(rule.Startup, nodeagent.ContainerStarted{ID: e.ID, Err: rule.StartError})
 		return
@@ -292,7 +242,7 @@ func (h *host) kill(e nodeagent.KillContainer) {
 	}
 	h.w.eng.Cancel(c.exit)
 	c.stopping, c.oom = true, false
-	stop := max(c.image.StopAfter, stopLatency)
+	stop := max(c.image.StopAfter, scenarios.StopMin)
 	if stop > e.Grace {
 		c.exit = h.w.eng.After(e.Grace+killLatency, h.id, sim.Msg{Kind: msgKilled, Ref: c, A: 1, B: h.boots})
 		return
