@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"runtime/debug"
@@ -24,6 +25,7 @@ const agentGCPercent = 50
 type agentFlags struct {
 	cfg                agent.Config
 	ip, mode           string
+	tokenFile          string
 	labels             map[string]string
 	taints             []string
 	capacity, reserved map[string]string
@@ -40,6 +42,7 @@ needs a token and the hash of the cluster's authority, which the server prints; 
 host is then known by its certificate, which is kept in the data folder. Containers do
 not depend on the agent: they run on when it ends, and are taken over by the next one.`,
 		Example: `  seatrial agent --server https://192.0.2.1:6443 --token abcdef.0123456789abcdef --ca-hash sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+  seatrial agent --server https://192.0.2.1:6443 --token-file /root/token --ca-hash sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
   seatrial agent --server https://192.0.2.1:6443
   seatrial agent --server https://192.0.2.1:6443 --network-mode vxlan --label zone=a --reserve cpu=500m --reserve memory=512Mi`,
 		Args: cobra.NoArgs,
@@ -63,7 +66,8 @@ not depend on the agent: they run on when it ends, and are taken over by the nex
 	s := c.Flags()
 	s.StringVar(&f.cfg.Server, "server", "", "the API, https://HOST:PORT")
 	s.StringVar(&f.cfg.Token, "token", "", "token to join with; needed once")
-	s.StringVar(&f.cfg.CAHash, "ca-hash", "", "sha256:HEX of the key of the cluster's authority; needed with --token")
+	s.StringVar(&f.tokenFile, "token-file", "", "file with the token, in place of --token, which all of the host's users can see")
+	s.StringVar(&f.cfg.CAHash, "ca-hash", "", "sha256:HEX of the key of the cluster's authority; needed with a token")
 	s.StringVar(&f.cfg.NodeName, "node-name", "", "the node's name; by default the host's")
 	s.StringVar(&f.ip, "node-ip", "", "the host's IPv4 address; by default that of its way to the server")
 	s.StringVar(&f.cfg.DataDir, "data-dir", agent.DefaultDataDir, "folder of what the agent keeps")
@@ -91,6 +95,11 @@ not depend on the agent: they run on when it ends, and are taken over by the nex
 func (f *agentFlags) read() (err error) {
 	f.cfg.NetworkMode, f.cfg.Labels = network.Mode(f.mode), f.labels
 	f.cfg.Log = func(line string) { fmt.Fprintln(os.Stderr, "seatrial: agent:", line) }
+	if f.tokenFile != "" {
+		if f.cfg.Token, err = readToken(f.tokenFile, f.cfg.Token); err != nil {
+			return err
+		}
+	}
 	if f.ip != "" {
 		if f.cfg.NodeIP, err = netip.ParseAddr(f.ip); err != nil {
 			return fmt.Errorf("--node-ip %q: want an IPv4 address", f.ip)
@@ -119,6 +128,30 @@ func (f *agentFlags) read() (err error) {
 	}
 	f.cfg.Reserved, err = quantities("--reserve", f.reserved)
 	return err
+}
+
+// tokenBytesMax is how much of a token's file is read.
+const tokenBytesMax = 1024
+
+// readToken reads a token from a file of one line.
+func readToken(file, given string) (string, error) {
+	if given != "" {
+		return "", errors.New("--token-file: want it or --token, not both")
+	}
+	r, err := os.Open(file)
+	if err != nil {
+		return "", fmt.Errorf("--token-file: %w", err)
+	}
+	defer r.Close()
+	raw, err := io.ReadAll(io.LimitReader(r, tokenBytesMax+1))
+	if err != nil {
+		return "", fmt.Errorf("--token-file: %w", err)
+	}
+	token := strings.TrimSpace(string(raw))
+	if token == "" || len(raw) > tokenBytesMax || strings.ContainsAny(token, " \t\n") {
+		return "", fmt.Errorf("--token-file %s: want a file with the token alone, such as seatrial token create prints", file)
+	}
+	return token, nil
 }
 
 func quantities(flag string, from map[string]string) (corev1.ResourceList, error) {

@@ -244,8 +244,11 @@ func TestProgram(t *testing.T) {
 	self := filepath.Join(t.TempDir(), "seatrial")
 	out, err := exec.CommandContext(h.ctx, "go", "build", "-o", self, "seatrial.dev/seatrial/cmd/seatrial-agent").CombinedOutput()
 	require.NoError(t, err, string(out))
+	tokenFile := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(tokenFile, []byte(apitest.Token+"\n"), 0o600))
+	require.NoError(t, os.Remove(filepath.Join(h.cfg.DataDir, "pki", "member.json")))
 	start := func() *exec.Cmd {
-		cmd := exec.CommandContext(h.ctx, self, "--server", h.URL, "--token", apitest.Token, "--ca-hash", h.Hash, "--node-name", "n1",
+		cmd := exec.CommandContext(h.ctx, self, "--server", h.URL, "--token-file", tokenFile, "--ca-hash", h.Hash, "--node-name", "n1",
 			"--node-ip", hostIP, "--data-dir", h.cfg.DataDir, "--images-dir", h.cfg.ImageDir, "--runtime-binary", h.cfg.RuntimeBinary,
 			"--cgroup-root", h.cfg.CgroupRoot, "--netns-dir", h.cfg.NetnsDir, "--capacity", "cpu=3", "--label", "rack=r1")
 		cmd.Stderr = os.Stderr
@@ -289,6 +292,9 @@ spec: {containers: [{name: c, command: [sleep, "1000"]}]}
 		"want a quantity":  {"--capacity", "cpu=much"},
 		"want KEY[=VALUE]": {"--taint", "a"},
 		"want an IPv4":     {"--node-ip", "x"},
+		"no such file":     {"--token-file", "/no/such/file"},
+		"the token alone":  {"--token-file", self},
+		"not both":         {"--token-file", tokenFile, "--token", "x"},
 	} {
 		out, err := exec.CommandContext(h.ctx, self, append([]string{"--server", "https://127.0.0.1:1"}, args...)...).CombinedOutput()
 		require.Error(t, err)
