@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
+	"seatrial.dev/seatrial/cluster/api"
+	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/live/agent"
 )
 
@@ -21,6 +23,8 @@ func TestRenewal(t *testing.T) {
 	h.stop()
 	h.CertSpan.Store(int64(5 * time.Second))
 	require.NoError(t, os.Remove(filepath.Join(h.cfg.DataDir, "pki", "member.json")))
+	// Who has lost the certificate of a node that lives is not let in again.
+	h.Write(api.Delete(kinds.Ref{Kind: kinds.Lease, Key: kinds.Key{Namespace: "kube-node-lease", Name: "n1"}}, ""))
 	h.start()
 	first, err := h.agent.Membership().TLS()
 	require.NoError(t, err)

@@ -10,8 +10,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	mathrand "math/rand/v2"
 	"net"
@@ -32,18 +30,26 @@ import (
 	"seatrial.dev/seatrial/cluster/apiserver"
 	"seatrial.dev/seatrial/cluster/apiserver/identity"
 	"seatrial.dev/seatrial/cluster/auth"
+	"seatrial.dev/seatrial/cluster/auth/bootstraptoken"
 	"seatrial.dev/seatrial/cluster/auth/certs"
 	"seatrial.dev/seatrial/cluster/auth/satoken"
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/cluster/store"
 	"seatrial.dev/seatrial/live/client"
+	"seatrial.dev/seatrial/live/gossip"
+	"seatrial.dev/seatrial/live/server"
 )
 
 // EventMax is how long a test waits for what must come.
 const EventMax = 30 * time.Second
 
 // Token lets a node join.
-const Token = "abcdef.0123456789abcdef"
+const Token = tokenID + "." + tokenSecret
+
+const (
+	tokenID     = "abcdef"
+	tokenSecret = "0123456789abcdef"
+)
 
 // Server is the API and what a test asks of it. A failure ends the test.
 type Server struct {
@@ -150,8 +156,8 @@ func (s *Server) open() {
 
 func (s *Server) serve(listen string, serving tls.Certificate) {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /join", s.join)
-	mux.HandleFunc("POST /renew", s.renew)
+	mux.HandleFunc(server.JoinPath, s.join)
+	mux.HandleFunc(server.RenewPath, s.join)
 	mux.Handle("/", s.front)
 	s.handler = mux
 	s.http = s.front.HTTPServer()
@@ -162,6 +168,17 @@ func (s *Server) serve(listen string, serving tls.Certificate) {
 	s.URL = "https://" + l.Addr().String()
 	go func() { _ = s.http.ServeTLS(l, "", "") }()
 	s.Admin = s.Client(auth.User{Name: "admin", Groups: []string{"system:masters"}})
+}
+
+// join is that of a real server.
+func (s *Server) join(w http.ResponseWriter, r *http.Request) {
+	server.NewJoiner(s, s.CA, time.Duration(s.CertSpan.Load()), server.JoinAnswer{
+		GossipKey: base64.StdEncoding.EncodeToString(make([]byte, gossip.KeyBytes)), Gossip: []string{"10.0.0.1:7946"},
+		ClusterDNS: "10.96.0.10", ClusterDomain: "cluster.local", PodCIDR: "10.244.0.0/16", ServiceCIDR: "10.96.0.0/12",
+	}).ServeHTTP(w, r)
+	if r.URL.Path == server.RenewPath {
+		s.Renewals.Add(1)
+	}
 }
 
 // Client speaks to the API as a user. The caller closes it.
@@ -180,59 +197,12 @@ func (s *Server) Client(u auth.User) *client.Client {
 func (s *Server) furnish() {
 	s.Create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "default"}})
 	s.Create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kube-root-ca.crt"}, Data: map[string]string{"ca.crt": string(s.CA.CertPEM())}})
+	s.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: bootstraptoken.SecretPrefix + tokenID}, Type: corev1.SecretTypeBootstrapToken,
+		Data: map[string][]byte{"token-id": []byte(tokenID), "token-secret": []byte(tokenSecret), "usage-bootstrap-authentication": []byte("true")}})
 	s.Create(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "https", Port: 443}}}})
 	s.Create(&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "seatrial:node-proxier"},
 		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:node-proxier"},
 		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "system:nodes"}}})
-}
-
-func (s *Server) join(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Authorization") != "Bearer "+Token {
-		http.Error(w, "no such token", http.StatusUnauthorized)
-		return
-	}
-	s.certify(w, r)
-}
-
-// renew believes any certificate: live/server has the real one, and its tests.
-func (s *Server) renew(w http.ResponseWriter, r *http.Request) {
-	if len(r.TLS.PeerCertificates) == 0 {
-		http.Error(w, "no certificate", http.StatusUnauthorized)
-		return
-	}
-	s.Renewals.Add(1)
-	s.certify(w, r)
-}
-
-func (s *Server) certify(w http.ResponseWriter, r *http.Request) {
-	var ask struct {
-		Node      string   `json:"node"`
-		CSR       string   `json:"csr"`
-		Addresses []string `json:"addresses"`
-	}
-	if err := json.NewDecoder(r.Body).Decode(&ask); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	block, _ := pem.Decode([]byte(ask.CSR))
-	csr, err := x509.ParseCertificateRequest(block.Bytes)
-	if err != nil || csr.CheckSignature() != nil {
-		http.Error(w, "csr", http.StatusBadRequest)
-		return
-	}
-	now := time.Now()
-	c := &x509.Certificate{SerialNumber: s.CA.Cert.SerialNumber, Subject: csr.Subject, NotBefore: now, NotAfter: now.Add(time.Duration(s.CertSpan.Load())),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}, DNSNames: []string{ask.Node}}
-	der, err := x509.CreateCertificate(rand.Reader, c, s.CA.Cert, csr.PublicKey, s.CA.Key)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"ca": string(s.CA.CertPEM()), "certificate": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		"gossipKey": base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef")), "gossip": []string{"10.0.0.1:7946"},
-		"clusterDNS": "10.96.0.10", "clusterDomain": "cluster.local", "podCIDR": "10.244.0.0/16", "serviceCIDR": "10.96.0.0/12",
-	})
 }
 
 // Create makes an object as the administrator.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -20,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"seatrial.dev/seatrial/cluster/api"
+	"seatrial.dev/seatrial/cluster/apiserver"
 	"seatrial.dev/seatrial/cluster/auth"
 	"seatrial.dev/seatrial/cluster/auth/bootstraptoken"
 	"seatrial.dev/seatrial/cluster/auth/certs"
@@ -65,16 +65,20 @@ type JoinAnswer struct {
 	ServiceCIDR   string   `json:"serviceCIDR"`
 }
 
-// joiner answers JoinPath.
-type joiner struct {
-	plane *Plane
-	keys  *keys
-	cfg   *Config
-	slots chan struct{}
+// Joiner answers JoinPath and RenewPath.
+type Joiner struct {
+	cluster   apiserver.Cluster
+	authority *certs.Authority
+	span      time.Duration
+	answer    JoinAnswer
+	slots     chan struct{}
 }
 
-func newJoiner(p *Plane, k *keys, cfg *Config) *joiner {
-	return &joiner{plane: p, keys: k, cfg: cfg, slots: make(chan struct{}, joinAtOnceMax)}
+// NewJoiner lets agents into a cluster whose secrets are its tokens. Certificates are good
+// for span; answer is what every agent gets besides its own.
+func NewJoiner(c apiserver.Cluster, ca *certs.Authority, span time.Duration, answer JoinAnswer) *Joiner {
+	answer.CA = string(ca.CertPEM())
+	return &Joiner{cluster: c, authority: ca, span: span, answer: answer, slots: make(chan struct{}, joinAtOnceMax)}
 }
 
 // refusal is an answer other than a certificate.
@@ -90,7 +94,7 @@ func refuse(code int, format string, args ...any) error {
 }
 
 // ServeHTTP gives a certificate to whoever shows a bootstrap token.
-func (j *joiner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (j *Joiner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	select {
 	case j.slots <- struct{}{}:
 		defer func() { <-j.slots }()
@@ -113,7 +117,7 @@ func (j *joiner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer) // the agent has gone
 }
 
-func (j *joiner) join(r *http.Request) (*JoinAnswer, error) {
+func (j *Joiner) join(r *http.Request) (*JoinAnswer, error) {
 	if r.Method != http.MethodPost {
 		return nil, refuse(http.StatusMethodNotAllowed, "want POST")
 	}
@@ -155,27 +159,24 @@ func (j *joiner) join(r *http.Request) (*JoinAnswer, error) {
 		return nil, err
 	}
 	u := auth.User{Name: nodeUserPrefix + q.Node, Groups: []string{nodesGroup}}
-	cert, err := j.keys.authority.Host(rand.Reader, csr.PublicKey, u, append([]string{q.Node}, q.Addresses...), certs.For(time.Now(), j.cfg.CertSpan))
+	cert, err := j.authority.Host(rand.Reader, csr.PublicKey, u, append([]string{q.Node}, q.Addresses...), certs.For(time.Now(), j.span))
 	if err != nil {
 		return nil, err
 	}
-	pair := certs.Pair{Cert: cert}
-	return &JoinAnswer{
-		CA: string(j.keys.authority.CertPEM()), Certificate: string(pair.CertPEM()),
-		GossipKey: base64.StdEncoding.EncodeToString(j.keys.gossip), Gossip: []string{netip.AddrPortFrom(j.cfg.Advertise, j.cfg.GossipPort).String()},
-		ClusterDNS: j.cfg.DNSIP().String(), ClusterDomain: j.cfg.Domain, PodCIDR: j.cfg.PodCIDR, ServiceCIDR: j.cfg.Network.ServiceCIDR,
-	}, nil
+	answer := j.answer
+	answer.Certificate = string((&certs.Pair{Cert: cert}).CertPEM())
+	return &answer, nil
 }
 
 // mayJoin asks whose token it is.
-func (j *joiner) mayJoin(r *http.Request) error {
+func (j *Joiner) mayJoin(r *http.Request) error {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return refuse(http.StatusUnauthorized, "want the header Authorization: Bearer TOKEN; seatrial token create makes one")
 	}
 	var ok bool
 	var err error
-	derr := j.plane.Do(r.Context(), func(now time.Time, a *api.API) {
+	derr := j.cluster.Do(r.Context(), func(now time.Time, a *api.API) {
 		_, ok, err = bootstraptoken.New(a.Store().Get).Authenticate(now, &auth.Credentials{Bearer: token})
 	})
 	switch {
@@ -190,11 +191,11 @@ func (j *joiner) mayJoin(r *http.Request) error {
 }
 
 // mayRenew says of which node the client's certificate is.
-func (j *joiner) mayRenew(r *http.Request) (node string, err error) {
+func (j *Joiner) mayRenew(r *http.Request) (node string, err error) {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return "", refuse(http.StatusUnauthorized, "want the certificate that is to be renewed")
 	}
-	who, ok, err := certs.NewClientAuth(j.keys.authority.Cert).Authenticate(time.Now(), &auth.Credentials{Certificates: r.TLS.PeerCertificates})
+	who, ok, err := certs.NewClientAuth(j.authority.Cert).Authenticate(time.Now(), &auth.Credentials{Certificates: r.TLS.PeerCertificates})
 	if err != nil || !ok {
 		return "", refuse(http.StatusUnauthorized, "the certificate is not one of this cluster's, or its time is over: join again with a token (%v)", err)
 	}
@@ -207,9 +208,9 @@ func (j *joiner) mayRenew(r *http.Request) (node string, err error) {
 
 // known says whether a node is still of this cluster: who has been removed is not to stay
 // for ever.
-func (j *joiner) known(ctx context.Context, node string) error {
+func (j *Joiner) known(ctx context.Context, node string) error {
 	var exists bool
-	err := j.plane.Do(ctx, func(_ time.Time, a *api.API) {
+	err := j.cluster.Do(ctx, func(_ time.Time, a *api.API) {
 		exists = a.Store().Get(kinds.Ref{Kind: kinds.Node, Key: kinds.Key{Name: node}}) != nil
 	})
 	if err == nil && !exists {
@@ -220,10 +221,10 @@ func (j *joiner) known(ctx context.Context, node string) error {
 
 // free says whether a name may be had: a token lets nobody take the place of a node that
 // lives.
-func (j *joiner) free(ctx context.Context, node string) error {
+func (j *Joiner) free(ctx context.Context, node string) error {
 	var lease *coordinationv1.Lease
 	var exists bool
-	err := j.plane.Do(ctx, func(_ time.Time, a *api.API) {
+	err := j.cluster.Do(ctx, func(_ time.Time, a *api.API) {
 		exists = a.Store().Get(kinds.Ref{Kind: kinds.Node, Key: kinds.Key{Name: node}}) != nil
 		lease, _ = a.Store().Get(kinds.Ref{Kind: kinds.Lease, Key: kinds.Key{Namespace: view.NodeLeaseNamespace, Name: node}}).(*coordinationv1.Lease)
 	})

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -124,7 +125,10 @@ func (s *Server) openPlane(ctx context.Context) error {
 	hear.Store(&observe)
 	s.http = s.front.HTTPServer()
 	mux := http.NewServeMux()
-	joins := newJoiner(s.plane, s.keys, &s.cfg)
+	joins := NewJoiner(s.plane, s.keys.authority, s.cfg.CertSpan, JoinAnswer{
+		GossipKey: base64.StdEncoding.EncodeToString(s.keys.gossip), Gossip: []string{netip.AddrPortFrom(s.cfg.Advertise, s.cfg.GossipPort).String()},
+		ClusterDNS: s.cfg.DNSIP().String(), ClusterDomain: s.cfg.Domain, PodCIDR: s.cfg.PodCIDR, ServiceCIDR: s.cfg.Network.ServiceCIDR,
+	})
 	mux.Handle(JoinPath, joins)
 	mux.Handle(RenewPath, joins)
 	mux.Handle("/", s.front)
