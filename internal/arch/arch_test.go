@@ -61,7 +61,7 @@ var importRules = []importRule{
 		instead: "a scenario runs in either world: add what it needs to scenarios.Target or scenarios.Judge",
 	},
 	{
-		from: everything, to: []string{"sim", "live"}, except: []string{"sim", "live", "cmd", "bench", "conformance"},
+		from: everything, to: []string{"sim", "live"}, except: []string{"sim", "live", "cmd", "bench", "conformance", "e2e/real"},
 		instead: "only cmd, and what measures or judges a whole world, chooses one: take an interface or a value",
 	},
 	{
