@@ -3,6 +3,7 @@ package real
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -89,7 +90,12 @@ spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: "`+busybo
 	watch.next(`^MODIFIED +sh +1/1 +Running`)
 	c.kubectl("wait", "-n", ns, "--for=condition=Ready", "pod/sh", "pod/echo", "--timeout=60s")
 
-	c.kubectl("wait", "-n", ns, "--for=jsonpath={.status.active}=1", "job/count", "--timeout=60s")
+	until(c.t, eventMax, "the job has a pod, which may have ended by now", func() error {
+		if !strings.Contains(c.kubectl("get", "pods", "-n", ns, "-o", "name"), "pod/count-") {
+			return errors.New("not yet")
+		}
+		return nil
+	})
 	logs := c.stream("logs", "-n", ns, "-f", "job/count", "--pod-running-timeout=30s")
 	for i := range 20 {
 		logs.next(fmt.Sprintf(`^unit %d of 20$`, i+1))
