@@ -39,7 +39,7 @@ func (a *Agent) adopt(ctx context.Context) error {
 			continue
 		}
 		p := a.pods.of(uid)
-		p.sandbox, p.touched, p.ip = true, true, k.IP
+		p.sandbox, p.touched, p.ip, p.up = true, true, k.IP, true
 		a.adoptable[uid] = a.found(k, r, p)
 	}
 	for _, dir := range []string{"pods", "logs"} {

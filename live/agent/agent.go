@@ -316,6 +316,7 @@ func (a *Agent) podEvent(t store.Type, pod *corev1.Pod) {
 	if found := a.adoptable[pod.UID]; found != nil {
 		delete(a.adoptable, pod.UID)
 		a.input(*found)
+		a.proxy.wake() // it may have ports on the host
 	}
 	a.input(nodeagent.PodSeen{Pod: pod})
 }

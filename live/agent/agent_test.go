@@ -309,11 +309,6 @@ spec:
   hostIPC: true
   containers: [{name: c, command: [sleep, "1000"]}]
 `)
-	h.run(`
-metadata: {name: port}
-spec:
-  containers: [{name: c, command: [sleep, "1000"], ports: [{containerPort: 80, hostPort: 8080}]}]
-`)
 	h.untilPhase("shares", corev1.PodRunning)
 	out := h.exec("shares", "b", "ps; grep -e CapBnd -e NoNewPrivs /proc/self/status; touch /x || echo read-only; echo x > /proc/sys/kernel/hostname || true")
 	for _, want := range []string{"sleep 1234", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "read-only"} {
@@ -322,8 +317,7 @@ spec:
 	p := h.untilPhase("hosts", corev1.PodRunning)
 	require.Equal(t, hostIP, p.Status.PodIP)
 	require.Contains(t, h.exec("hosts", "c", "ip addr; ps"), hostIP)
-	h.untilEvent("port", "Warning FailedCreatePodSandBox: Failed to create pod sandbox: container c: hostPort 8080 is not supported")
-	for _, name := range []string{"shares", "hosts", "port"} {
+	for _, name := range []string{"shares", "hosts"} {
 		h.delete(name)
 		h.untilClean(name)
 	}

@@ -27,6 +27,7 @@ type pod struct {
 	mu      sync.Mutex
 	api     *corev1.Pod // as last seen; nil for one that was only found on the host
 	ip      string
+	up      bool // has a sandbox
 	jobs    []func(context.Context)
 	busy    bool
 	running map[string]int32 // the last run that was started of each container

@@ -3,11 +3,9 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -55,11 +53,12 @@ func (a *Agent) makeSandbox(ctx context.Context, p *pod, pod *corev1.Pod) nodeag
 		out.Err = err.Error()
 	}
 	p.sandbox = err == nil
+	a.setUp(p, p.sandbox)
 	return out
 }
 
 func (a *Agent) sandboxFor(ctx context.Context, p *pod, pod *corev1.Pod) (ip string, err error) {
-	if err := refuse(pod); err != nil {
+	if err := container.RefusedPod(pod); err != nil {
 		return "", err
 	}
 	var net *podnet.Network
@@ -96,6 +95,9 @@ func (a *Agent) sandboxFor(ctx context.Context, p *pod, pod *corev1.Pod) (ip str
 			return "", err
 		}
 		spec.NetnsPath, ip = at.Netns, at.IP.String()
+		if err := a.portTaken(pod, ip); err != nil {
+			return "", err
+		}
 	} else {
 		spec.Hostname = ""
 	}
@@ -126,25 +128,6 @@ func (a *Agent) requestedMilli(qos string) (sum int64) {
 		}
 	}
 	return sum
-}
-
-// refuse says what a pod asks for and does not get here: to leave it out without a word
-// would break what it relies on.
-func refuse(pod *corev1.Pod) error {
-	if err := container.RefusedPod(pod); err != nil {
-		return err
-	}
-	if pod.Spec.HostNetwork {
-		return nil
-	}
-	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		for _, port := range c.Ports {
-			if port.HostPort > 0 {
-				return fmt.Errorf("container %s: hostPort %d is not supported by this node's agent: want a service of type NodePort, or hostNetwork", c.Name, port.HostPort)
-			}
-		}
-	}
-	return nil
 }
 
 // writeEtc writes the files of /etc that are the pod's own.
@@ -194,6 +177,7 @@ func (a *Agent) stopSandbox(ctx context.Context, p *pod) {
 		}
 	}
 	p.sandbox, p.touched = false, false
+	a.setUp(p, false)
 	if p.gone.Load() {
 		a.forgetIfDone(ctx, p)
 	}

@@ -183,6 +183,7 @@ func (r *rules) applyRules(ctx context.Context) error {
 	default:
 		r.set = r.set.Update(r.view, r.keys...)
 	}
+	r.set = r.set.WithHostPorts(r.a.hostPorts())
 	r.keys = r.keys[:0]
 	var err error
 	if r.fresh {

@@ -1,0 +1,56 @@
+package agent_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// TestHostPorts: a port of the node leads to the pod; who comes second is told, and gets
+// it when the first is gone. An agent that is started again keeps it.
+func TestHostPorts(t *testing.T) {
+	h := newHost(t)
+	pod := func(name string) {
+		h.run(fmt.Sprintf(`
+metadata: {name: %s}
+spec:
+  containers: [{name: c, command: [sh, -c, "echo %s > /www/index.html; exec httpd -f -p 80 -h /www"], ports: [{containerPort: 80, hostPort: 8088}]}]
+`, name, name))
+	}
+	answers := func(want string) {
+		t.Helper()
+		c := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+		got := ""
+		require.Eventually(t, func() bool {
+			resp, err := c.Get("http://" + hostIP + ":8088/")
+			if err != nil {
+				got = err.Error()
+				return want == ""
+			}
+			defer resp.Body.Close()
+			raw, _ := io.ReadAll(resp.Body)
+			got = string(raw)
+			return got == want+"\n"
+		}, eventMax, 20*time.Millisecond, "%s", got)
+	}
+	pod("first")
+	h.untilPhase("first", corev1.PodRunning)
+	answers("first")
+	pod("second")
+	h.untilEvent("second", "Warning FailedCreatePodSandBox: Failed to create pod sandbox: hostPort 8088/TCP is taken by pod default/first")
+	answers("first")
+	h.stop()
+	h.start()
+	answers("first")
+	h.delete("first")
+	h.untilPhase("second", corev1.PodRunning)
+	answers("second")
+	h.delete("second")
+	h.untilClean("second")
+	answers("")
+}
