@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
@@ -73,7 +74,9 @@ func TestStandIns(t *testing.T) {
 	require.NoError(t, err)
 	made, err := testbed.StandIns(filepath.Join(bin, testbed.StandInProgram), missing)
 	require.NoError(t, err)
-	tb, err := testbed.Up(t.Context(), testbed.Config{Name: "standin", Dir: filepath.Join(t.TempDir(), "lab"), Subnet: netip.MustParsePrefix("172.30.99.0/24"),
+	// Another checkout's tests may run on the same machine.
+	subnet := netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 30, byte(100 + os.Getpid()%100), 0}), 24)
+	tb, err := testbed.Up(t.Context(), testbed.Config{Name: fmt.Sprintf("t%d", os.Getpid()), Dir: filepath.Join(t.TempDir(), "lab"), Subnet: subnet,
 		Binary: filepath.Join(bin, "seatrial"), Nodes: scn.Nodes, Network: scn.Network, Made: made, NoRegistry: true})
 	require.NoError(t, err)
 	t.Cleanup(func() {
