@@ -40,6 +40,11 @@ func (a *API) admit(_ time.Time, o kinds.Object) error {
 	if pod.Spec.DeprecatedServiceAccount == "" {
 		pod.Spec.DeprecatedServiceAccount = pod.Spec.ServiceAccountName
 	}
+	if a.accounts {
+		if err := a.admitAccount(pod); err != nil {
+			return err
+		}
+	}
 	pod.Spec.Tolerations = withDefaultTolerations(pod.Spec.Tolerations)
 	mergeLabelKeys(pod)
 	return a.admitPriority(pod)

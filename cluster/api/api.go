@@ -20,6 +20,10 @@ type Config struct {
 	ServiceCIDR string // cluster IPs are taken from it: "10.96.0.0/12"
 	NodePortMin int32  // first node port: 30000
 	NodePortMax int32  // last node port: 32767
+
+	// Accounts gives pods the token of their service account, which must be there. A
+	// simulated pod has no use for one.
+	Accounts bool
 }
 
 // DefaultConfig is Kubernetes' own.
@@ -31,6 +35,9 @@ func DefaultConfig() Config {
 type API struct {
 	store *store.Store
 	rand  *rand.Rand
+
+	accounts bool
+
 	ips   *addresses
 	ports *ports
 	notes notebook
@@ -48,7 +55,7 @@ func New(s *store.Store, rand *rand.Rand, cfg Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &API{store: s, rand: rand, ips: ips, ports: newPorts(cfg.NodePortMin, cfg.NodePortMax)}
+	a := &API{store: s, rand: rand, ips: ips, ports: newPorts(cfg.NodePortMin, cfg.NodePortMax), accounts: cfg.Accounts}
 	for o := range s.List(kinds.Service, "") {
 		svc := o.(*corev1.Service)
 		a.ips.reserve(svc)
@@ -169,20 +176,24 @@ func (a *API) generateName(r Request) (string, error) {
 		base = base[:generatedMax]
 	}
 	for range generateTries {
-		x := a.rand.Uint64()
-		b := make([]byte, 0, len(base)+suffixLen)
-		b = append(b, base...)
-		for range suffixLen {
-			b = append(b, suffixAlphabet[x%uint64(len(suffixAlphabet))])
-			x /= uint64(len(suffixAlphabet))
-		}
 		ref := r.Ref
-		ref.Name = string(b)
+		ref.Name = base + a.suffix()
 		if a.store.Get(ref) == nil {
 			return ref.Name, nil
 		}
 	}
 	return "", apierrors.NewGenerateNameConflict(resource(r.Ref.Kind), base, 1)
+}
+
+// suffix draws the end of a generated name.
+func (a *API) suffix() string {
+	x := a.rand.Uint64()
+	var b [suffixLen]byte
+	for i := range b {
+		b[i] = suffixAlphabet[x%uint64(len(suffixAlphabet))]
+		x /= uint64(len(suffixAlphabet))
+	}
+	return string(b[:])
 }
 
 func stamp(now time.Time) *metav1.Time { return &metav1.Time{Time: now} }

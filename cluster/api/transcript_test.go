@@ -23,7 +23,7 @@ import (
 // -rewrite writes the output.
 func TestTranscripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		s := newSession(t)
+		s := newSession(t, strings.HasSuffix(path, "accounts"))
 		datadriven.RunTest(t, path, s.play)
 	})
 }
@@ -34,9 +34,9 @@ type session struct {
 	now time.Time
 }
 
-func newSession(t *testing.T) *session {
+func newSession(t *testing.T, accounts bool) *session {
 	cfg := api.DefaultConfig()
-	cfg.NodePortMax = cfg.NodePortMin + 3
+	cfg.NodePortMax, cfg.Accounts = cfg.NodePortMin+3, accounts
 	a, err := api.New(store.New(store.WindowDefault), rand.New(rand.NewPCG(1, 2)), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"seatrial.dev/seatrial/cluster/store"
+	"seatrial.dev/seatrial/live/lab"
 	"seatrial.dev/seatrial/live/play"
 	"seatrial.dev/seatrial/live/testbed"
 	"seatrial.dev/seatrial/scenarios"
@@ -44,12 +45,6 @@ func ownLab() (name string, subnet netip.Prefix, hold io.Closer, err error) {
 func playInLab(ctx context.Context, scn *scenarios.Scenario, opts play.Options, images labImages) (v scenarios.Verdict, state *store.Store) {
 	start := time.Now()
 	v = scenarios.Verdict{Scenario: scn, Seed: opts.Seed}
-	dir, err := os.MkdirTemp("", "seatrial-run-")
-	if err != nil {
-		v.Err = err
-		return v, nil
-	}
-	defer os.RemoveAll(dir)
 	binary, err := os.Executable()
 	if err != nil {
 		v.Err = err
@@ -61,7 +56,12 @@ func playInLab(ctx context.Context, scn *scenarios.Scenario, opts play.Options, 
 		return v, nil
 	}
 	defer hold.Close()
-	t, err := testbed.Up(ctx, testbed.Config{Name: name, Dir: filepath.Join(dir, "lab"), Subnet: subnet, Binary: binary,
+	dir := filepath.Join(filepath.Dir(lab.DefaultDir), name)
+	if err := takeAway(ctx, dir); err != nil {
+		v.Err = err
+		return v, nil
+	}
+	t, err := testbed.Up(ctx, testbed.Config{Name: name, Dir: dir, Subnet: subnet, Binary: binary,
 		Nodes: scn.Nodes, Network: scn.Network, Scheduler: scn.SchedulerAt, Images: images.files, Made: images.made, NoRegistry: true})
 	if err != nil {
 		v.Err, v.Wall = err, time.Since(start)
@@ -75,6 +75,23 @@ func playInLab(ctx context.Context, scn *scenarios.Scenario, opts play.Options, 
 	}
 	v.Wall = time.Since(start)
 	return v, state
+}
+
+// takeAway removes the lab of a run that was killed; who holds its name may.
+func takeAway(ctx context.Context, dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, "state.json")); err != nil {
+		return nil
+	}
+	l, err := lab.Open(dir)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, downMax)
+		defer cancel()
+		err = l.Down(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("a run that was killed left its lab in %s: %w", dir, err)
+	}
+	return nil
 }
 
 // checkForLab refuses what only a simulation can do, before anything is made.

@@ -108,6 +108,7 @@ func build(dir string) (err error) {
 	}
 	for _, argv := range [][]string{
 		{"go", "build", "-trimpath", "-o", bin + "/", "./cmd/seatrial", "./cmd/seatrial-agent", "./cmd/seatrial-runtime", "./live/demo/load"},
+		{"env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-o", bin + "/seatrial-standin", "./live/demo/standin"},
 		{"env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-o", bin + "/", "./e2e/real/testdata/ask"},
 		{"cp", bin + "/ask", shell + "/bin/ask"},
 		{"go", "run", "./live/demo/images", built.images[0]},

@@ -45,6 +45,7 @@ type Server struct {
 // Open reads or makes the keys, opens etcd, loads the cluster and opens the port.
 // Nothing is served before Run; Close is for a server that is not run.
 func Open(ctx context.Context, cfg Config) (*Server, error) {
+	cfg.Network.Accounts = true
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
