@@ -3,11 +3,13 @@ package real
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -156,32 +158,22 @@ func TestUpIsKilled(t *testing.T) {
 func TestRunIsInterrupted(t *testing.T) {
 	need(t)
 	t.Parallel()
-	tmp := t.TempDir()
-	p := place{dir: filepath.Join(tmp, "seatrial-run-")} // whatever comes after that
 	cmd := exec.Command(built.seatrial, scenarioArgs("guestbook.yaml")...)
-	cmd.Dir, cmd.Env = root, append(os.Environ(), "TMPDIR="+tmp)
+	cmd.Dir = root
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = &said, &said
 	require.NoError(t, cmd.Start())
+	var p place
+	until(t, eventMax, "its lab is there", func() (err error) {
+		p, err = labOf(cmd.Process.Pid)
+		return err
+	})
 	until(t, eventMax, "containers run", func() error {
-		if found, _ := filepath.Glob(filepath.Join(tmp, "*", "lab", "hosts", "worker-*", "data", "agent", "logs", "*", "*", "*")); len(found) > 0 {
+		if found, _ := filepath.Glob(filepath.Join(p.dir, "hosts", "worker-*", "data", "agent", "logs", "*", "*", "*")); len(found) > 0 {
 			return nil
 		}
 		return errors.New("none yet")
 	})
-	state, err := filepath.Glob(filepath.Join(tmp, "*", "lab", "state.json"))
-	require.NoError(t, err)
-	require.Len(t, state, 1)
-	text, err := os.ReadFile(state[0])
-	require.NoError(t, err)
-	var lab struct {
-		Config struct {
-			Name   string
-			Subnet netip.Prefix
-		}
-	}
-	require.NoError(t, json.Unmarshal(text, &lab))
-	p.name, p.subnet = lab.Config.Name, lab.Config.Subnet
 	require.Greater(t, len(p.picture(t)), 10)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
 	ended := make(chan error, 1)
@@ -195,4 +187,39 @@ func TestRunIsInterrupted(t *testing.T) {
 	}
 	require.Equal(t, 130, cmd.ProcessState.ExitCode(), said.String())
 	p.same(t, nil)
+}
+
+// labOf is the lab of a run, by the first process of its switch: other runs have theirs
+// beside it.
+func labOf(run int) (place, error) {
+	files, err := filepath.Glob("/var/lib/seatrial/run*/state.json")
+	if err != nil {
+		return place{}, err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has just been taken away
+		}
+		var lab struct {
+			Config struct {
+				Name   string
+				Subnet netip.Prefix
+			}
+			Switch struct{ Pid int }
+		}
+		if err := json.Unmarshal(text, &lab); err != nil {
+			return place{}, fmt.Errorf("%s: %w", file, err)
+		}
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", lab.Switch.Pid))
+		if err != nil {
+			continue
+		}
+		// PID (NAME) STATE PARENT ...
+		after := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		if len(after) > 1 && after[1] == strconv.Itoa(run) {
+			return place{name: lab.Config.Name, dir: filepath.Dir(file), subnet: lab.Config.Subnet}, nil
+		}
+	}
+	return place{}, fmt.Errorf("none of %v is that of process %d", files, run)
 }
