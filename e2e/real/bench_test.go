@@ -226,7 +226,7 @@ func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {
 		<-time.After(idleFor) // idleness is what is measured
 	}
-	for what, line := range map[string]string{"server": "seatrial server ", "agent": "seatrial agent "} {
+	for what, line := range map[string]string{"server": "seatrial server ", "agent": "seatrial-agent --server"} {
 		for _, proc := range c.processes() {
 			f := strings.Fields(proc)
 			if strings.Contains(proc, line) {
