@@ -33,11 +33,11 @@ func (a *Agent) adoptRun(p *pod, c *container, found *AdoptedContainer) {
 	if !c.init {
 		p.initialized = true
 	}
-	since := metav1.Time{Time: found.StartedAt.UTC().Truncate(time.Second)}
+	since, until := timesTold(old, found)
 	if x := found.Exit; x != nil {
 		c.state, c.exitedAt, c.passed = containerExited, found.FinishedAt, c.sidecar
 		c.term = terminated(x, c.runtimeID)
-		c.term.StartedAt, c.term.FinishedAt = since, metav1.Time{Time: found.FinishedAt.UTC().Truncate(time.Second)}
+		c.term.StartedAt, c.term.FinishedAt = since, until
 		c.done = c.init && !c.sidecar && x.ExitCode == 0
 		return
 	}
@@ -55,6 +55,29 @@ func (a *Agent) adoptRun(p *pod, c *container, found *AdoptedContainer) {
 	if b := c.probe(Readiness); b != nil && old.Ready {
 		b.ok, b.result = true, true
 	}
+}
+
+// timesTold is when a run began and ended, in the words in which the API has been told
+// of it. The agent heard of either a little after it happened, at times in the next
+// second, and what it has said once must not change because it is started anew.
+func timesTold(old *corev1.ContainerStatus, found *AdoptedContainer) (since, until metav1.Time) {
+	since = metav1.Time{Time: found.StartedAt.UTC().Truncate(time.Second)}
+	until = metav1.Time{Time: found.FinishedAt.UTC().Truncate(time.Second)}
+	if old == nil || old.ContainerID != found.RuntimeID {
+		return since, until
+	}
+	if r := old.State.Running; r != nil && !r.StartedAt.IsZero() {
+		since = r.StartedAt
+	}
+	if t := old.State.Terminated; t != nil && found.Exit != nil {
+		if !t.StartedAt.IsZero() {
+			since = t.StartedAt
+		}
+		if !t.FinishedAt.IsZero() {
+			until = t.FinishedAt
+		}
+	}
+	return since, until
 }
 
 // lastBefore is the end of the run before the one that was found, as far as the API

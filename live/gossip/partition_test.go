@@ -25,17 +25,23 @@ type wire struct {
 	cut   func(from, to string) bool
 }
 
+// port is one member's end. Once that member is closed nobody reads here: what comes
+// then is dropped or refused, as by a socket. A send that waited for a reader would wait
+// for ever, while the tickers of the other members keep virtual time running.
 type port struct {
 	wire    *wire
 	at      netip.AddrPort
 	packets chan *memberlist.Packet
 	streams chan net.Conn
+	down    chan struct{}
+	close   sync.Once
 }
 
 func (w *wire) port(ip string) *port {
 	p := &port{
 		wire: w, at: netip.AddrPortFrom(netip.MustParseAddr(ip), DefaultPort),
 		packets: make(chan *memberlist.Packet, 1000), streams: make(chan net.Conn, 100),
+		down: make(chan struct{}),
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -64,7 +70,10 @@ func (p *port) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
 
 func (p *port) WriteTo(b []byte, addr string) (time.Time, error) {
 	if to := p.wire.reach(p.at.String(), addr); to != nil {
-		to.packets <- &memberlist.Packet{Buf: append([]byte(nil), b...), From: net.UDPAddrFromAddrPort(p.at), Timestamp: time.Now()}
+		select {
+		case to.packets <- &memberlist.Packet{Buf: append([]byte(nil), b...), From: net.UDPAddrFromAddrPort(p.at), Timestamp: time.Now()}:
+		default: // full: lost, as on a real wire
+		}
 	}
 	return time.Now(), nil
 }
@@ -78,13 +87,29 @@ func (p *port) DialTimeout(addr string, timeout time.Duration) (net.Conn, error)
 		return nil, errors.New("no answer")
 	}
 	mine, theirs := net.Pipe()
-	to.streams <- theirs
-	return mine, nil
+	late := time.NewTimer(timeout)
+	defer late.Stop()
+	select {
+	case <-to.down: // before the next, which may have room
+		return nil, errors.New("refused")
+	default:
+	}
+	select {
+	case to.streams <- theirs:
+		return mine, nil
+	case <-to.down:
+		return nil, errors.New("refused")
+	case <-late.C:
+		return nil, errors.New("no answer")
+	}
 }
 
 func (p *port) StreamCh() <-chan net.Conn { return p.streams }
 
-func (p *port) Shutdown() error { return nil }
+func (p *port) Shutdown() error {
+	p.close.Do(func() { close(p.down) })
+	return nil
+}
 
 // bubble is n members on a wire, in virtual time.
 func bubble(t *testing.T, n int) (*wire, []*Member) {
@@ -119,11 +144,14 @@ func whole(all []*Member) bool {
 	return true
 }
 
-// shut closes all and lets what they still wait for time out.
+// shut closes all at once, as one by one the rest would go on missing those that are
+// closed, and lets what they still wait for time out.
 func shut(all []*Member) {
+	var closing sync.WaitGroup
 	for _, m := range all {
-		m.Close()
+		closing.Go(m.Close)
 	}
+	closing.Wait()
 	advance(2 * streamTimeout)
 }
 

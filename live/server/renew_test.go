@@ -105,5 +105,6 @@ func TestServingRenewed(t *testing.T) {
 	}
 	first := shown()
 	require.Eventually(t, func() bool { return time.Now().After(first) }, 20*time.Second, 20*time.Millisecond)
-	require.True(t, shown().After(time.Now()))
+	asked := time.Now() // not when the answer has come: a busy machine takes its time
+	require.True(t, shown().After(asked))
 }

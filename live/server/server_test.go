@@ -326,6 +326,7 @@ func TestKill(t *testing.T) {
 		out, err := child.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, child.Start())
+		t.Cleanup(func() { _ = child.Process.Kill() }) // if it fails below
 		line := make([]byte, len("ready\n"))
 		_, err = io.ReadFull(out, line)
 		require.NoError(t, err)
@@ -354,7 +355,8 @@ func TestKill(t *testing.T) {
 			})
 		}
 		all.Wait()
-		_ = child.Wait() // it was killed
+		_ = child.Process.Kill() // should all writers have given up before
+		_ = child.Wait()
 	}
 	require.GreaterOrEqual(t, len(acknowledged), 200*rounds)
 	_, _ = start(t, dir)
