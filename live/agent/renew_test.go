@@ -20,11 +20,13 @@ import (
 // that, at the API and at its own port.
 func TestRenewal(t *testing.T) {
 	h := newHost(t)
+	lease := kinds.Ref{Kind: kinds.Lease, Key: kinds.Key{Namespace: "kube-node-lease", Name: "n1"}}
+	h.Until("the lease", func() bool { return h.Get(lease) != nil })
 	h.stop()
 	h.CertSpan.Store(int64(5 * time.Second))
 	require.NoError(t, os.Remove(filepath.Join(h.cfg.DataDir, "pki", "member.json")))
 	// Who has lost the certificate of a node that lives is not let in again.
-	h.Write(api.Delete(kinds.Ref{Kind: kinds.Lease, Key: kinds.Key{Namespace: "kube-node-lease", Name: "n1"}}, ""))
+	h.Write(api.Delete(lease, ""))
 	h.start()
 	first, err := h.agent.Membership().TLS()
 	require.NoError(t, err)
@@ -38,7 +40,8 @@ spec: {containers: [{name: c, command: [sleep, "1000"]}]}
 	h.untilPhase("late", corev1.PodRunning)
 	var asked, shown time.Time
 	require.Eventually(t, func() bool {
-		asked = time.Now() // not when the answer has come: a busy machine takes its time
+		// Not when the answer has come, as a busy machine takes its time.
+		asked = time.Now()
 		conn, err := tls.Dial("tcp", fmt.Sprintf("%s:%d", hostIP, agent.DefaultPort), &tls.Config{InsecureSkipVerify: true}) // looked at below
 		if err != nil {
 			return false

@@ -209,6 +209,7 @@ func TestTail(t *testing.T) {
 		path := filepath.Join(dir, strconv.Itoa(runs))
 		log, err := Open(path, 60_000, 1000)
 		require.NoError(t, err)
+		defer log.Close()
 		s := log.Stream("stdout", time.Now)
 		var lines []string
 		for range rapid.IntRange(0, 30).Draw(t, "lines") {
