@@ -306,6 +306,39 @@ func TestFilesAreShortAndTestsDoNotSleep(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestMergesAreWhole reads every file, as most are not compiled.
+func TestMergesAreWhole(t *testing.T) {
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if n := d.Name(); file != root && (n == ".git" || n == "bin" || n == "out") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		text, err := os.ReadFile(file)
+		report(t, halfMerged(file, text))
+		return err
+	})
+	require.NoError(t, err)
+}
+
+func halfMerged(file string, text []byte) (out []string) {
+	for i, line := range bytes.Split(text, []byte("\n")) {
+		for _, mark := range []string{"<", ">"} {
+			if bytes.HasPrefix(line, []byte(strings.Repeat(mark, 7)+" ")) {
+				out = append(out, fmt.Sprintf("%s:%d is the mark of a merge with a conflict: choose what stays and delete the mark", file, i+1))
+			}
+		}
+	}
+	return out
+}
+
 // enter skips folders that hold no code of ours and modules of their own.
 func enter(dir string, d fs.DirEntry) error {
 	if dir == root {
@@ -415,6 +448,8 @@ func TestRulesFindWhatTheyForbid(t *testing.T) {
 	}, got)
 
 	require.Len(t, missingPaths("x.md", "in `nowhere/a.go`, not in `ctrl/doc.go`, `k8s.io/api` or `a/b c`"), 1)
+
+	require.Len(t, halfMerged("x.md", []byte("a\n"+strings.Repeat("<", 7)+" HEAD\nb\n=======\nc\n"+strings.Repeat(">", 7)+" main\n")), 2)
 
 	long := "package x\n" + strings.Repeat("\n", linesMax)
 	require.Len(t, brokenFile("x.go", []byte(long)), 1)

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -38,17 +39,41 @@ func readonlyPaths() []string {
 type plan struct {
 	config  *configs.Config
 	process *specs.Process
-	held    []string
+	held    []held
+}
+
+// held is the mount that keeps a subPath as it was when it was checked.
+type held struct {
+	at      string
+	subPath string
+	target  string // in the container
 }
 
 func (p *plan) close() {
-	for _, at := range p.held {
-		if err := unix.Unmount(at, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
-			fmt.Fprintf(os.Stderr, "unmounting %s: %v\n", at, err)
+	for _, h := range p.held {
+		if err := unix.Unmount(h.at, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+			fmt.Fprintf(os.Stderr, "unmounting %s: %v\n", h.at, err)
 			continue
 		}
-		_ = os.Remove(at)
+		_ = os.Remove(h.at)
 	}
+}
+
+// startError says why the container did not start. A held subPath may be removed by
+// another container of the pod before this one has mounted it; all that the kernel
+// says then is that a path of the host does not exist, which means nothing to a user.
+func (p *plan) startError(err error) error {
+	for _, h := range p.held {
+		var now unix.Stat_t
+		if unix.Stat(h.at, &now) == nil && now.Nlink == 0 {
+			return subPathError(h.subPath, h.target, errors.New("it was removed while the container was started"))
+		}
+	}
+	return &runtime.Error{Kind: runtime.KindStart, Text: err.Error()}
+}
+
+func subPathError(subPath, target string, err error) error {
+	return &runtime.Error{Kind: runtime.KindStart, Text: fmt.Sprintf("subPath %q of the volume at %s: %v", subPath, target, err)}
 }
 
 // plan turns a spec into what libcontainer wants.
@@ -261,9 +286,10 @@ func mount(m *runtime.Mount, p *plan, at string) (specs.Mount, error) {
 	}
 	source := m.Source
 	if m.SubPath != "" {
-		if err := p.hold(m.Source, m.SubPath, at); err != nil {
-			return specs.Mount{}, &runtime.Error{Kind: runtime.KindStart, Text: fmt.Sprintf("subPath %q of the volume at %s: %v", m.SubPath, target, err)}
+		if err := hold(m.Source, m.SubPath, at); err != nil {
+			return specs.Mount{}, subPathError(m.SubPath, target, err)
 		}
+		p.held = append(p.held, held{at: at, subPath: m.SubPath, target: target})
 		source = at
 	}
 	propagation := map[string]string{
@@ -277,7 +303,7 @@ func mount(m *runtime.Mount, p *plan, at string) (specs.Mount, error) {
 // hold binds what is at sub below dir to a path nobody else can change: between the
 // check and the start of the container, another container of the pod could put a
 // link to anywhere in its place.
-func (p *plan) hold(dir, sub, at string) error {
+func hold(dir, sub, at string) error {
 	f, err := openBelow(dir, sub)
 	if err != nil {
 		return err
@@ -300,7 +326,6 @@ func (p *plan) hold(dir, sub, at string) error {
 		_ = os.Remove(at)
 		return os.NewSyscallError("mount", err)
 	}
-	p.held = append(p.held, at)
 	return nil
 }
 

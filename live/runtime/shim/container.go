@@ -130,7 +130,7 @@ func (s *shim) launch(spec runtime.ContainerSpec) (_ *run, err error) {
 	defer filter.Close()
 	if err := r.io.start(r.process, func() error { return r.begin() }); err != nil {
 		_ = r.container.Destroy()
-		return nil, &runtime.Error{Kind: runtime.KindStart, Text: err.Error()}
+		return nil, p.startError(err)
 	}
 	r.status.PID, err = r.process.Pid()
 	return r, err
