@@ -240,13 +240,12 @@ spec:
 // SIGTERM ends without the pod.
 func TestProgram(t *testing.T) {
 	h := newHost(t)
-	h.stop()
+	h.forget()
 	self := filepath.Join(t.TempDir(), "seatrial")
 	out, err := exec.CommandContext(h.ctx, "go", "build", "-o", self, "seatrial.dev/seatrial/cmd/seatrial-agent").CombinedOutput()
 	require.NoError(t, err, string(out))
 	tokenFile := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(tokenFile, []byte(apitest.Token+"\n"), 0o600))
-	require.NoError(t, os.Remove(filepath.Join(h.cfg.DataDir, "pki", "member.json")))
 	start := func() *exec.Cmd {
 		cmd := exec.CommandContext(h.ctx, self, "--server", h.URL, "--token-file", tokenFile, "--ca-hash", h.Hash, "--node-name", "n1",
 			"--node-ip", hostIP, "--data-dir", h.cfg.DataDir, "--images-dir", h.cfg.ImageDir, "--runtime-binary", h.cfg.RuntimeBinary,
