@@ -271,10 +271,11 @@ func keyOf(c ctrl.Controller, k kinds.Kind) bool {
 		"statefulset-controller": {kinds.StatefulSet}, "job-controller": {kinds.Job},
 		"ttl-after-finished-controller": {kinds.Job}, "disruption-controller": {kinds.PodDisruptionBudget},
 		"endpoint-controller": {kinds.Service}, "endpointslice-controller": {kinds.Service},
-		"garbage-collector-controller":     {kinds.Pod, kinds.ReplicaSet, kinds.EndpointSlice, kinds.ControllerRevision},
-		"pod-garbage-collector-controller": {kinds.Pod, kinds.Node},
-		"persistentvolume-controller":      {kinds.PersistentVolumeClaim, kinds.PersistentVolume},
-		"external-provisioner":             {kinds.PersistentVolumeClaim, kinds.PersistentVolume},
+		"endpointslicemirroring-controller": {kinds.Endpoints},
+		"garbage-collector-controller":      {kinds.Pod, kinds.ReplicaSet, kinds.EndpointSlice, kinds.ControllerRevision},
+		"pod-garbage-collector-controller":  {kinds.Pod, kinds.Node},
+		"persistentvolume-controller":       {kinds.PersistentVolumeClaim, kinds.PersistentVolume},
+		"external-provisioner":              {kinds.PersistentVolumeClaim, kinds.PersistentVolume},
 	}[c.Name()]
 	return slices.Contains(keys, k)
 }
