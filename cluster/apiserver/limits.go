@@ -21,6 +21,7 @@ type Limits struct {
 	WatchersMax     int64         // watches at a time: 429 beyond
 	StreamsMax      int64         // execs, attaches, port-forwards and proxies at a time: 429 beyond
 	WatchWindow     int           // writes of a kind that a watcher may be behind before it is closed
+	WatchBytes      int64         // the same, as the size of the objects written
 	WatchTimeoutMin time.Duration // of a watch that asks for none; up to twice as long
 	BookmarkEvery   time.Duration // of real time, where a watch asks for bookmarks
 	FlushEvery      time.Duration // a watch that has just written waits this long for more
@@ -44,6 +45,7 @@ func DefaultLimits() Limits {
 		WatchersMax:     20_000,
 		StreamsMax:      4_000,
 		WatchWindow:     1 << 15,
+		WatchBytes:      32 << 20,
 		WatchTimeoutMin: 30 * time.Minute,
 		BookmarkEvery:   time.Minute,
 		FlushEvery:      10 * time.Millisecond,
@@ -67,6 +69,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.WatchersMax, d.WatchersMax)
 	orDefault(&l.StreamsMax, d.StreamsMax)
 	orDefault(&l.WatchWindow, d.WatchWindow)
+	orDefault(&l.WatchBytes, d.WatchBytes)
 	orDefault(&l.WatchTimeoutMin, d.WatchTimeoutMin)
 	orDefault(&l.BookmarkEvery, d.BookmarkEvery)
 	orDefault(&l.FlushEvery, d.FlushEvery)

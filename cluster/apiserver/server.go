@@ -95,7 +95,7 @@ func New(c Cluster, cfg Config) *Server {
 	limits := cfg.Limits.withDefaults()
 	s := &Server{cluster: c, cfg: cfg, limits: limits, resources: newResources(cfg.Virtual),
 		owners: newOwners(), inFlight: make(chan struct{}, limits.InFlightMax), closed: make(chan struct{}), epoch: make(chan struct{})}
-	s.hub.init(limits.WatchWindow)
+	s.hub.init(limits.WatchWindow, limits.WatchBytes)
 	limitPatches()
 	return s
 }

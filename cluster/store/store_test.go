@@ -266,3 +266,45 @@ func BenchmarkUpdate(b *testing.B) {
 		i++
 	}
 }
+
+// TestForget drops the oldest writes, over pieces of the log, and keeps all else as it is.
+func TestForget(t *testing.T) {
+	s := New(1 << 18)
+	put := func(n int) {
+		for range n {
+			o := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "m"}}
+			var err error
+			if s.Get(kinds.RefOf(o)) == nil {
+				_, err = s.Create(o)
+			} else {
+				_, err = s.Update(o, 0)
+			}
+			require.NoError(t, err)
+		}
+	}
+	s.Forget(5) // there is nothing yet
+	put(3 * chunkLen)
+	for _, to := range []uint64{10, 9, chunkLen, chunkLen + 1, 2*chunkLen + 7} {
+		s.Forget(to)
+		kept := max(to, 10)
+		_, err := s.Since(kept - 1)
+		require.ErrorIs(t, err, ErrTooOld)
+		list, err := s.Since(kept)
+		require.NoError(t, err)
+		require.Len(t, list, int(s.RV()-kept))
+		require.Equal(t, kept+1, list[0].RV)
+		_, err = s.At(kept)
+		require.ErrorIs(t, err, ErrTooOld)
+		e, err := s.At(kept + 1)
+		require.NoError(t, err)
+		require.Equal(t, kept+1, e.RV)
+	}
+	s.Forget(s.RV() + 100)
+	list, err := s.Since(s.RV())
+	require.NoError(t, err)
+	require.Empty(t, list)
+	put(2 * chunkLen)
+	list, err = s.Since(s.RV() - 2*chunkLen)
+	require.NoError(t, err)
+	require.Len(t, list, 2*chunkLen)
+}
