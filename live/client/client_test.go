@@ -223,3 +223,36 @@ func TestConfigIsChecked(t *testing.T) {
 	require.Error(t, err)
 	require.False(t, errors.As(err, &answered), "no answer came")
 }
+
+// TestStatusAlone: who writes a pod's status takes nothing back of what others have
+// written to the pod meanwhile, and is held to the pod's UID.
+func TestStatusAlone(t *testing.T) {
+	s := apitest.New(t, "127.0.0.1:0")
+	c, ctx := s.Admin, t.Context()
+	pod := s.Create(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}}).(*corev1.Pod)
+	s.Write(api.Patch(kinds.RefOf(pod), types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"1"},"annotations":{"b":"2"}}}`)))
+	stale := kinds.Clone(pod)
+	stale.ResourceVersion, stale.Status.Message, stale.Status.Phase = "", "hello", corev1.PodRunning
+	got, err := c.Do(ctx, api.UpdateStatus(stale))
+	require.NoError(t, err)
+	now := got.(*corev1.Pod)
+	require.Equal(t, "hello", now.Status.Message)
+	require.Equal(t, map[string]string{"a": "1"}, now.Labels)
+	require.Equal(t, map[string]string{"b": "2"}, now.Annotations)
+
+	stale.Status.Message = ""
+	got, err = c.Do(ctx, api.UpdateStatus(stale))
+	require.NoError(t, err)
+	require.Empty(t, got.(*corev1.Pod).Status.Message, "what is left out is gone")
+	other := kinds.Clone(stale)
+	other.UID = "another"
+	_, err = c.Do(ctx, api.UpdateStatus(other))
+	require.True(t, apierrors.IsConflict(err), "%v", err)
+	old := kinds.Clone(stale)
+	old.ResourceVersion = pod.ResourceVersion
+	_, err = c.Do(ctx, api.UpdateStatus(old))
+	require.True(t, apierrors.IsConflict(err), "%v", err)
+	stale.Name = "none"
+	_, err = c.Do(ctx, api.UpdateStatus(stale))
+	require.True(t, apierrors.IsNotFound(err), "%v", err)
+}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -47,6 +48,9 @@ func (c *Client) Do(ctx context.Context, r api.Request) (kinds.Object, error) {
 	case api.VerbCreate:
 		err = c.Call(ctx, http.MethodPost, collectionPath(r.Ref.Kind, r.Ref.Namespace)+dry(r), "", kinds.WithType(r.Object), out)
 	case api.VerbUpdate:
+		if pod, ok := r.Object.(*corev1.Pod); ok && r.Subresource == api.SubStatus {
+			return out, c.Call(ctx, http.MethodPatch, path+dry(r), string(types.JSONPatchType), statusPatch(pod, r), out)
+		}
 		err = c.Call(ctx, http.MethodPut, path+dry(r), "", updateBody(r), out)
 	case api.VerbPatch:
 		err = c.Call(ctx, http.MethodPatch, path+dry(r), string(r.PatchType), r.Patch, out)
@@ -69,6 +73,29 @@ func updateBody(r api.Request) kinds.Object {
 	o.SetUID(r.UID)
 	o.SetResourceVersion(r.RV)
 	return o
+}
+
+// statusPatch replaces the status of a pod and nothing else: the writer may not have seen
+// yet what labels and annotations others have given it meanwhile, which a whole object
+// would take back.
+func statusPatch(pod *corev1.Pod, r api.Request) []byte {
+	type op struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value any    `json:"value"`
+	}
+	ops := []op{{"add", "/status", &pod.Status}}
+	if r.UID != "" {
+		ops = append(ops, op{"add", "/metadata/uid", r.UID})
+	}
+	if r.RV != "" {
+		ops = append(ops, op{"add", "/metadata/resourceVersion", r.RV})
+	}
+	raw, err := json.Marshal(ops)
+	if err != nil {
+		panic(fmt.Sprintf("client: the status of %s in JSON: %v", r.Ref, err)) // it came as JSON
+	}
+	return raw
 }
 
 func dry(r api.Request) string {
