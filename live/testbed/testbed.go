@@ -46,6 +46,7 @@ const (
 	schedulerConfig = "/run/seatrial/scheduler.yaml"
 	serverData      = lab.DataDir + "/server"
 	agentData       = lab.DataDir + "/agent"
+	tokenFile       = "token"
 )
 
 // The programs beside seatrial.
@@ -166,7 +167,11 @@ func (t *Testbed) up(ctx context.Context, cfg *Config) error {
 		return err
 	}
 	for i, n := range cfg.Nodes {
-		if err := t.lab.AddService(ctx, n.Name, agentService(cfg, i, token, hash)); err != nil {
+		// Not as an argument, which every user of the machine can read.
+		if err := os.WriteFile(filepath.Join(lab.DataPath(cfg.Dir, n.Name), tokenFile), []byte(token+"\n"), 0o600); err != nil {
+			return err
+		}
+		if err := t.lab.AddService(ctx, n.Name, agentService(cfg, i, hash)); err != nil {
 			return err
 		}
 	}
@@ -201,10 +206,10 @@ func (c *Config) serverHost(at netip.Addr) lab.Host {
 
 // agentService is one node's agent. Its capacity is the scenario's: the hosts share a
 // machine.
-func agentService(c *Config, i int, token, hash string) lab.Service {
+func agentService(c *Config, i int, hash string) lab.Service {
 	n := c.Nodes[i]
 	argv := []string{filepath.Join(programDir, agentProgram),
-		"--server", "https://" + lab.ServerAddr(c.Subnet, 0).String() + ":" + apiPort, "--token", token, "--ca-hash", hash,
+		"--server", "https://" + lab.ServerAddr(c.Subnet, 0).String() + ":" + apiPort, "--token-file", lab.DataDir + "/" + tokenFile, "--ca-hash", hash,
 		"--node-name", n.Name, "--node-ip", lab.NodeAddr(c.Subnet, i).String(), "--data-dir", agentData, "--images-dir", imagesDir,
 		// The hosts have the machine's disk and memory, of which others may use much.
 		"--eviction-hard", "nodefs.available<256Mi,imagefs.available<256Mi,nodefs.inodesFree<1%,memory.available<64Mi,pid.available<1%",
