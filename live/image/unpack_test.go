@@ -253,3 +253,14 @@ func FuzzUnpack(f *testing.F) {
 		require.Equal(t, 1, int(st.Nlink), "a hard link to what is outside")
 	})
 }
+
+// TestUnpackRemembersOnlySoManyFolders has an archive that names one folder a hundred
+// times: small when zipped, and every name would be kept in memory to the end.
+func TestUnpackRemembersOnlySoManyFolders(t *testing.T) {
+	needRoot(t)
+	name := strings.Repeat("d", 200)
+	_, err := unpack(context.Background(), t.TempDir(), bytes.NewReader(layerOf(t, strings.Repeat("dir "+name+"\n", 100))), Limits{FolderBytes: 10_000})
+	var over *LimitError
+	require.ErrorAs(t, err, &over)
+	require.Equal(t, "FolderBytes", over.Limit)
+}
