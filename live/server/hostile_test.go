@@ -207,3 +207,30 @@ func TestOneLargeObject(t *testing.T) {
 	t.Logf("%d writes of %d KiB: the heap has grown by %d MiB", times, bytes>>10, grown>>20)
 	require.Less(t, grown, int64(most))
 }
+
+// TestNoServiceIsAnother: who may make services in a namespace cannot have packets for
+// the cluster's own addresses, as those of the API and of DNS, sent to it.
+func TestNoServiceIsAnother(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := start(t, dir)
+	c := admin(t, dir)
+	own := strings.Split(strings.TrimPrefix(s.URL(), "https://"), ":")[0]
+	service := func(name string, ips ...string) *corev1.Service {
+		return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Spec: corev1.ServiceSpec{ExternalIPs: ips, Ports: []corev1.ServicePort{{Port: 443}}}}
+	}
+	for _, ip := range []string{"10.96.0.1", "10.96.0.10", "10.244.3.7", own} {
+		_, err := c.Do(t.Context(), api.Create(service("aaa", ip)))
+		require.True(t, apierrors.IsForbidden(err), "%s: %v", ip, err)
+		require.ErrorContains(t, err, "want an address from outside of the cluster")
+	}
+	o, err := c.Do(t.Context(), api.Create(service("aaa", "203.0.113.7")))
+	require.NoError(t, err)
+	_, err = c.Do(t.Context(), api.Patch(kinds.RefOf(o), types.MergePatchType, []byte(`{"spec":{"externalIPs":["203.0.113.7","10.96.0.1"]}}`)))
+	require.True(t, apierrors.IsForbidden(err), "%v", err)
+	r := api.Patch(kinds.RefOf(o), types.MergePatchType, []byte(`{"status":{"loadBalancer":{"ingress":[{"ip":"10.96.0.1"}]}}}`))
+	r.Subresource = api.SubStatus
+	_, err = c.Do(t.Context(), r)
+	require.True(t, apierrors.IsForbidden(err), "%v", err)
+	_, err = c.Do(t.Context(), api.Patch(kinds.RefOf(o), types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`)))
+	require.NoError(t, err)
+}

@@ -133,6 +133,7 @@ func (s *Server) openPlane(ctx context.Context) error {
 	if err := s.who.Configure(&cfg); err != nil {
 		return err
 	}
+	cfg.Admit = s.cfg.keepAddresses(cfg.Admit)
 	relay, err := NewRelay(s.plane, s.keys.relayConfig())
 	if err != nil {
 		return err
