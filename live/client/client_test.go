@@ -255,4 +255,17 @@ func TestStatusAlone(t *testing.T) {
 	stale.Name = "none"
 	_, err = c.Do(ctx, api.UpdateStatus(stale))
 	require.True(t, apierrors.IsNotFound(err), "%v", err)
+
+	node := s.Create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}).(*corev1.Node)
+	s.Write(api.Patch(kinds.RefOf(node), types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"1"}}}`)))
+	was := kinds.Clone(node)
+	was.UID, was.ResourceVersion, was.Labels = "", "", map[string]string{corev1.LabelHostname: "n", "b": "2"}
+	was.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}, {Type: "Gone", Status: corev1.ConditionTrue}}
+	for range 2 {
+		got, err = c.Do(ctx, api.UpdateStatus(was))
+		require.NoError(t, err)
+		require.Equal(t, map[string]string{corev1.LabelHostname: "n", "a": "1"}, got.GetLabels())
+		require.Len(t, got.(*corev1.Node).Status.Conditions, len(was.Status.Conditions))
+		was.Status.Conditions = was.Status.Conditions[:1]
+	}
 }

@@ -48,8 +48,10 @@ func (c *Client) Do(ctx context.Context, r api.Request) (kinds.Object, error) {
 	case api.VerbCreate:
 		err = c.Call(ctx, http.MethodPost, collectionPath(r.Ref.Kind, r.Ref.Namespace)+dry(r), "", kinds.WithType(r.Object), out)
 	case api.VerbUpdate:
-		if pod, ok := r.Object.(*corev1.Pod); ok && r.Subresource == api.SubStatus {
-			return out, c.Call(ctx, http.MethodPatch, path+dry(r), string(types.JSONPatchType), statusPatch(pod, r), out)
+		if r.Subresource == api.SubStatus {
+			if body := statusPatch(r); body != nil {
+				return out, c.Call(ctx, http.MethodPatch, path+dry(r), string(types.StrategicMergePatchType), body, out)
+			}
 		}
 		err = c.Call(ctx, http.MethodPut, path+dry(r), "", updateBody(r), out)
 	case api.VerbPatch:
@@ -75,23 +77,43 @@ func updateBody(r api.Request) kinds.Object {
 	return o
 }
 
-// statusPatch replaces the status of a pod and nothing else: the writer may not have seen
-// yet what labels and annotations others have given it meanwhile, which a whole object
-// would take back.
-func statusPatch(pod *corev1.Pod, r api.Request) []byte {
-	type op struct {
-		Op    string `json:"op"`
-		Path  string `json:"path"`
-		Value any    `json:"value"`
+// statusPatch replaces the status of a pod or a node, and of its metadata writes only a
+// node's labels of the host: the writer may not have seen yet what labels and annotations
+// others have given it meanwhile, which a whole object would take back. Nil of any other
+// kind.
+func statusPatch(r api.Request) []byte {
+	var raw []byte
+	var err error
+	meta := map[string]any{}
+	switch o := r.Object.(type) {
+	case *corev1.Pod:
+		raw, err = json.Marshal(&o.Status)
+	case *corev1.Node:
+		raw, err = json.Marshal(&o.Status)
+		labels := map[string]string{}
+		for _, key := range []string{corev1.LabelHostname, corev1.LabelOSStable, corev1.LabelArchStable} {
+			if v := o.Labels[key]; v != "" {
+				labels[key] = v
+			}
+		}
+		meta["labels"] = labels
+	default:
+		return nil
 	}
-	ops := []op{{"add", "/status", &pod.Status}}
+	status := map[string]json.RawMessage{}
+	if err == nil {
+		err = json.Unmarshal(raw, &status)
+	}
+	status["$patch"] = json.RawMessage(`"replace"`)
 	if r.UID != "" {
-		ops = append(ops, op{"add", "/metadata/uid", r.UID})
+		meta["uid"] = r.UID
 	}
 	if r.RV != "" {
-		ops = append(ops, op{"add", "/metadata/resourceVersion", r.RV})
+		meta["resourceVersion"] = r.RV
 	}
-	raw, err := json.Marshal(ops)
+	if err == nil {
+		raw, err = json.Marshal(map[string]any{"metadata": meta, "status": status})
+	}
 	if err != nil {
 		panic(fmt.Sprintf("client: the status of %s in JSON: %v", r.Ref, err)) // it came as JSON
 	}

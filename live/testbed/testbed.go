@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,10 +16,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"seatrial.dev/seatrial/cluster/api"
+	"seatrial.dev/seatrial/cluster/auth"
 	"seatrial.dev/seatrial/cluster/auth/certs"
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/live/client"
@@ -175,7 +178,33 @@ func (t *Testbed) up(ctx context.Context, cfg *Config) error {
 			return err
 		}
 	}
-	return t.ready(ctx)
+	if err := t.ready(ctx); err != nil {
+		return err
+	}
+	return t.label(ctx, cfg.Nodes)
+}
+
+// label gives nodes the labels that they may not give themselves.
+func (t *Testbed) label(ctx context.Context, nodes []*corev1.Node) error {
+	for _, n := range nodes {
+		labels := map[string]string{}
+		for k, v := range n.Labels {
+			if !auth.NodeMayLabel(k) {
+				labels[k] = v
+			}
+		}
+		if len(labels) == 0 {
+			continue
+		}
+		body, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": labels}})
+		if err != nil {
+			return err
+		}
+		if _, err := t.client.Do(ctx, api.Patch(kinds.RefOf(n), types.MergePatchType, body)); err != nil {
+			return fmt.Errorf("label node %s: %w", n.Name, err)
+		}
+	}
+	return nil
 }
 
 // lab is the hosts: the server's has its service from the start, the others get theirs
@@ -215,7 +244,9 @@ func agentService(c *Config, i int, hash string) lab.Service {
 		"--eviction-hard", "nodefs.available<256Mi,imagefs.available<256Mi,nodefs.inodesFree<1%,memory.available<64Mi,pid.available<1%",
 		"--cgroup-root", lab.Cgroup(c.Name, n.Name) + "/pods", "--network-mode", string(c.Mode)}
 	for _, k := range sorted(n.Labels) {
-		argv = append(argv, "--label", k+"="+n.Labels[k])
+		if auth.NodeMayLabel(k) {
+			argv = append(argv, "--label", k+"="+n.Labels[k])
+		}
 	}
 	for _, taint := range n.Spec.Taints {
 		argv = append(argv, "--taint", taint.ToString())

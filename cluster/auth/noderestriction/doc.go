@@ -6,9 +6,6 @@
 // them. The Node authorizer (package nodeauth) counts on it, for it does not see the
 // objects.
 //
-// Of labels it guards those below node-restriction.kubernetes.io, not also those of
-// kubernetes.io and k8s.io that an agent has no business with.
-//
 // It is a function of the request and of what is stored, and is called where the
 // store may be read. On any other user it has nothing to say.
 package noderestriction

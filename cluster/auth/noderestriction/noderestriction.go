@@ -19,9 +19,6 @@ import (
 	"seatrial.dev/seatrial/cluster/view"
 )
 
-// labelPrefix begins the labels of a node by which people keep pods to trusted nodes.
-const labelPrefix = "node-restriction.kubernetes.io/"
-
 // CheckWrite refuses a write with a Forbidden. stored is the object as it is, nil of a
 // create; of an eviction or a binding it is the pod.
 func CheckWrite(u *auth.User, r *api.Request, stored kinds.Object) error {
@@ -167,8 +164,7 @@ func restricted(was, now map[string]string) []string {
 	for _, both := range [][2]map[string]string{{was, now}, {now, was}} {
 		for _, key := range slices.Sorted(maps.Keys(both[0])) {
 			value, ok := both[1][key]
-			domain, _, _ := strings.Cut(key, "/")
-			if (!ok || value != both[0][key]) && strings.HasSuffix("."+domain+"/", "."+labelPrefix) && !slices.Contains(out, key) {
+			if (!ok || value != both[0][key]) && !auth.NodeMayLabel(key) && !slices.Contains(out, key) {
 				out = append(out, key)
 			}
 		}

@@ -55,6 +55,9 @@ func TestWrites(t *testing.T) {
 		{"the range it has", api.Update(node("n1", "10.244.1.0/24", b)), node("n1", "10.244.1.0/24", a), ""},
 		{"its status, range left out", api.UpdateStatus(node("n1", "", a)), node("n1", "10.244.1.0/24", a), ""},
 		{"a label of trust", api.UpdateStatus(node("n1", "", trusted)), node("n1", "", nil), "is not allowed to modify labels"},
+		{"a role", api.Create(node("n1", "", map[string]string{"node-role.kubernetes.io/control-plane": ""})), nil, "modify labels: node-role.kubernetes.io/control-plane"},
+		{"no role", api.Update(node("n1", "", nil)), node("n1", "", map[string]string{"x.k8s.io/y": ""}), "modify labels: x.k8s.io/y"},
+		{"what it knows", api.Create(node("n1", "", map[string]string{"kubernetes.io/arch": "amd64", "topology.kubernetes.io/zone": "a", "node.kubernetes.io/instance-type": "x", "example.com/y": ""})), nil, ""},
 		{"another node", api.UpdateStatus(node("n2", "", a)), node("n2", "", a), `node "n1" is not allowed to modify node "n2"`},
 	} {
 		err := noderestriction.CheckWrite(n1, &c.r, c.stored)
