@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"seatrial.dev/seatrial/cluster/api"
@@ -247,6 +248,9 @@ func TestProgram(t *testing.T) {
 	tokenFile := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(tokenFile, []byte(apitest.Token+"\n"), 0o600))
 	require.NoError(t, os.Remove(filepath.Join(h.cfg.DataDir, "pki", "member.json")))
+	// Of a node that was heard of a moment ago nobody else gets the name.
+	_, err = h.Admin.Do(h.ctx, api.Delete(kinds.Ref{Kind: kinds.Lease, Key: kinds.Key{Namespace: "kube-node-lease", Name: "n1"}}, ""))
+	require.True(t, err == nil || apierrors.IsNotFound(err), "%v", err)
 	start := func() *exec.Cmd {
 		cmd := exec.CommandContext(h.ctx, self, "--server", h.URL, "--token-file", tokenFile, "--ca-hash", h.Hash, "--node-name", "n1",
 			"--node-ip", hostIP, "--data-dir", h.cfg.DataDir, "--images-dir", h.cfg.ImageDir, "--runtime-binary", h.cfg.RuntimeBinary,
