@@ -59,7 +59,7 @@ func TestUnpack(t *testing.T) {
 		if err != nil {
 			return fmt.Sprintf("refused: %v\n", strings.ReplaceAll(err.Error(), dir, "DIR"))
 		}
-		return tree(t, root) + fmt.Sprintf("%d entries, %d bytes\n", size.Entries, size.Bytes)
+		return treeOf(t, root) + fmt.Sprintf("%d entries, %d bytes\n", size.Entries, size.Bytes)
 	})
 }
 
@@ -129,8 +129,8 @@ func layerOf(t testing.TB, lines string) []byte {
 // netRaw is the file capability CAP_NET_RAW+ep, as the kernel keeps it.
 const netRaw = "\x01\x00\x00\x02\x00\x20\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00"
 
-// tree prints a folder: type and mode, owner, name, content or target, attributes.
-func tree(t testing.TB, root string) string {
+// treeOf prints a folder: type and mode, owner, name, content or target, attributes.
+func treeOf(t testing.TB, root string) string {
 	var out strings.Builder
 	require.NoError(t, filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {

@@ -34,3 +34,21 @@ spec: {containers: [{name: c, command: [sleep, "1000"]}]}
 	require.NoError(t, err)
 	require.Equal(t, strconv.Itoa(all/4), strings.TrimSpace(string(text)))
 }
+
+// TestDeepFolders: a pod does not get around its limit of the disk by folders so deep that
+// their paths are too long, and is cleared away.
+func TestDeepFolders(t *testing.T) {
+	h := newHost(t)
+	h.run(`
+metadata: {name: deep}
+spec:
+  volumes: [{name: e, emptyDir: {sizeLimit: 1Mi}}]
+  containers:
+  - name: c
+    command: [sh, -c, "cd /e; i=0; while [ $i -lt 3000 ]; do mkdir d; cd -P d; i=$((i+1)); done; head -c 2000000 /dev/zero > f; exec sleep 1000"]
+    volumeMounts: [{name: e, mountPath: /e}]
+`)
+	h.untilEvent("deep", "Warning Evicted: Usage of EmptyDir volume \"e\" cannot be told: it has folders in folders, more than 512 levels")
+	h.delete("deep")
+	h.untilClean("deep")
+}
