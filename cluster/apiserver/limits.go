@@ -11,6 +11,7 @@ import (
 type Limits struct {
 	BodyBytesMax    int64         // of a request's body: 413 beyond
 	BodyDepthMax    int           // objects and lists inside each other in a body: 400 beyond
+	ListItemsMax    int           // in one list of an object: 422 beyond
 	HeaderBytesMax  int           // of a request's headers: 431 beyond
 	HeaderTimeout   time.Duration // for the headers to arrive
 	IdleTimeout     time.Duration // of a connection without a request
@@ -26,6 +27,7 @@ type Limits struct {
 	BookmarkEvery   time.Duration // of real time, where a watch asks for bookmarks
 	FlushEvery      time.Duration // a watch that has just written waits this long for more
 	PageMax         int64         // objects in a page of a list; a larger limit is cut
+	CostlyMax       int           // large patches that are worked out at a time: others wait, 429 at their timeout
 	PatchOpsMax     int           // operations of a JSON patch: 413 beyond
 	SelectorMax     int           // bytes of a label or field selector: 400 beyond
 }
@@ -35,6 +37,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		BodyBytesMax:    3 << 20,
 		BodyDepthMax:    512,
+		ListItemsMax:    5000,
 		HeaderBytesMax:  1 << 20,
 		HeaderTimeout:   32 * time.Second,
 		IdleTimeout:     90 * time.Second,
@@ -50,6 +53,7 @@ func DefaultLimits() Limits {
 		BookmarkEvery:   time.Minute,
 		FlushEvery:      10 * time.Millisecond,
 		PageMax:         500_000,
+		CostlyMax:       2,
 		PatchOpsMax:     10_000,
 		SelectorMax:     64 << 10,
 	}
@@ -59,6 +63,7 @@ func (l Limits) withDefaults() Limits {
 	d := DefaultLimits()
 	orDefault(&l.BodyBytesMax, d.BodyBytesMax)
 	orDefault(&l.BodyDepthMax, d.BodyDepthMax)
+	orDefault(&l.ListItemsMax, d.ListItemsMax)
 	orDefault(&l.HeaderBytesMax, d.HeaderBytesMax)
 	orDefault(&l.HeaderTimeout, d.HeaderTimeout)
 	orDefault(&l.IdleTimeout, d.IdleTimeout)
@@ -74,6 +79,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.BookmarkEvery, d.BookmarkEvery)
 	orDefault(&l.FlushEvery, d.FlushEvery)
 	orDefault(&l.PageMax, d.PageMax)
+	orDefault(&l.CostlyMax, d.CostlyMax)
 	orDefault(&l.PatchOpsMax, d.PatchOpsMax)
 	orDefault(&l.SelectorMax, d.SelectorMax)
 	return l

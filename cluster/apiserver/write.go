@@ -94,6 +94,11 @@ func (c *call) create() error {
 
 // write does one write and passes the API's warnings on.
 func (c *call) write(now time.Time, a *api.API, r api.Request) (kinds.Object, error) {
+	if r.Object != nil {
+		if at, n := kinds.LongList(r.Object, c.s.limits.ListItemsMax); at != nil {
+			return nil, apierrors.NewInvalid(c.res.gvk.GroupKind(), r.Object.GetName(), field.ErrorList{field.TooMany(at, n, c.s.limits.ListItemsMax)})
+		}
+	}
 	if admit := c.s.cfg.Admit; admit != nil {
 		if err := admit(&c.user, &r, a.Store().Get(r.Ref)); err != nil {
 			return nil, err
@@ -158,9 +163,14 @@ func (c *call) checkName(o metav1.Object) error {
 // replace writes a new state of an object, or of the part of it that a subresource
 // is, on the cluster's goroutine.
 func (c *call) replace(now time.Time, a *api.API, live, o kinds.Object, opts writeOptions) (kinds.Object, error) {
+	c.s.owners.updated(live, o, c.sub, opts.manager)
+	return c.put(now, a, live, o, opts)
+}
+
+// put is replace once it is known who owns which field.
+func (c *call) put(now time.Time, a *api.API, live, o kinds.Object, opts writeOptions) (kinds.Object, error) {
 	r := api.Update(o)
 	r.Subresource, r.DryRun = c.sub, opts.dryRun
-	c.s.owners.updated(live, o, c.sub, opts.manager)
 	c.s.owners.stamp(o, live, now)
 	return c.write(now, a, r)
 }

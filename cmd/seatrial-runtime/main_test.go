@@ -28,7 +28,7 @@ func firstThread() int {
 				}
 			}()
 		}
-		time.Sleep(50 * time.Microsecond)
+		<-time.After(50 * time.Microsecond)
 		if tid, pid := syscall.Gettid(), syscall.Getpid(); tid != pid {
 			fmt.Printf("it is on thread %d of process %d\n", tid, pid)
 			return 1
