@@ -274,6 +274,24 @@ func (s *Store) Since(rv uint64) ([]Event, error) {
 	return out, nil
 }
 
+// SinceOf is Since of one kind's writes, of which it gives most at most: with more it
+// fails with ErrTooOld. It costs no memory for the writes of other kinds.
+func (s *Store) SinceOf(rv uint64, k kinds.Kind, most int) ([]Event, error) {
+	if rv+1 < s.first {
+		return nil, fmt.Errorf("watch from %d, oldest kept is %d: %w", rv, s.first, ErrTooOld)
+	}
+	var out []Event
+	for i := rv + 1; i <= s.rv; i++ {
+		if e := &s.log[(i-s.base)/chunkLen][(i-s.base)%chunkLen]; e.Ref.Kind == k {
+			if len(out) == most {
+				return nil, fmt.Errorf("watch from %d, more than %d writes since: %w", rv, most, ErrTooOld)
+			}
+			out = append(out, *e)
+		}
+	}
+	return out, nil
+}
+
 func (s *Store) at(rv uint64) Event {
 	i := rv - s.base
 	return s.log[i/chunkLen][i%chunkLen]

@@ -308,3 +308,38 @@ func TestForget(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, list, 2*chunkLen)
 }
+
+// TestSinceOf gives one kind's writes, and not more than asked for.
+func TestSinceOf(t *testing.T) {
+	s := New(1 << 18)
+	for i := range 3 * chunkLen {
+		_, err := s.Create(configMap("default", fmt.Sprint(i), "x"))
+		require.NoError(t, err)
+		if i%1000 == 7 {
+			_, err := s.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprint(i)}})
+			require.NoError(t, err)
+		}
+	}
+	all, err := s.Since(0)
+	require.NoError(t, err)
+	for _, rv := range []uint64{0, 1007, 1008, 1009, s.RV() - 1, s.RV(), s.RV() + 1} {
+		for _, k := range []kinds.Kind{kinds.ConfigMap, kinds.Secret, kinds.Pod} {
+			var want []Event
+			for _, e := range all {
+				if e.RV > rv && e.Ref.Kind == k {
+					want = append(want, e)
+				}
+			}
+			got, err := s.SinceOf(rv, k, len(want))
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			if len(want) > 0 {
+				_, err = s.SinceOf(rv, k, len(want)-1)
+				require.ErrorIs(t, err, ErrTooOld)
+			}
+		}
+	}
+	s.Forget(100)
+	_, err = s.SinceOf(99, kinds.ConfigMap, 1<<20)
+	require.ErrorIs(t, err, ErrTooOld)
+}
