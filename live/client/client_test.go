@@ -2,8 +2,11 @@ package client_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -268,4 +271,37 @@ func TestStatusAlone(t *testing.T) {
 		require.Len(t, got.(*corev1.Node).Status.Conditions, len(was.Status.Conditions))
 		was.Status.Conditions = was.Status.Conditions[:1]
 	}
+}
+
+// TestListInPages: however many large objects others make, what is read at a time is
+// bounded.
+func TestListInPages(t *testing.T) {
+	s := apitest.New(t, "127.0.0.1:0")
+	const many = 600
+	for i := range many {
+		s.Create(configMap(fmt.Sprintf("m-%03d", i), "1"))
+	}
+	list, version, err := s.Admin.List(t.Context(), kinds.ConfigMap, client.Selection{Namespace: "default", Fields: "metadata.name!=kube-root-ca.crt"})
+	require.NoError(t, err)
+	require.Len(t, list, many)
+	require.NotEmpty(t, version)
+	for i, o := range list {
+		require.Equal(t, fmt.Sprintf("m-%03d", i), o.GetName())
+	}
+
+	var asked []string
+	fake := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.Query().Get("limit")+" "+r.URL.Query().Get("continue"))
+		fmt.Fprintf(w, `{"metadata":{"resourceVersion":"%d","continue":%q},"items":[{"metadata":{"name":"a"}}]}`, len(asked), []string{"x", "y", ""}[len(asked)-1])
+	}))
+	defer fake.Close()
+	pool := x509.NewCertPool()
+	pool.AddCert(fake.Certificate())
+	c, err := client.New(client.Config{Server: fake.URL, CA: pool})
+	require.NoError(t, err)
+	list, version, err = c.List(t.Context(), kinds.ConfigMap, client.Selection{})
+	require.NoError(t, err)
+	require.Len(t, list, 3)
+	require.Equal(t, "1", version, "what has changed since the first page is told by the watch")
+	require.Equal(t, []string{"250 ", "250 x", "250 y"}, asked)
 }
