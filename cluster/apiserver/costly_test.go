@@ -60,6 +60,40 @@ func TestCostlyPatch(t *testing.T) {
 	}
 }
 
+// TestCostlyUpdate: the same while it is found out who owns which field of a large object.
+func TestCostlyUpdate(t *testing.T) {
+	c := newCluster(t, store.WindowDefault, apiserver.Config{})
+	body := func(label string) string {
+		var keys strings.Builder
+		for i := range 60_000 {
+			fmt.Fprintf(&keys, `,"k%d":%q`, i, label)
+		}
+		return `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m"},"data":{` + keys.String()[1:] + `}}`
+	}
+	const path = "/api/v1/namespaces/default/configmaps"
+	require.Equal(t, 201, c.request(http.MethodPost, path, "", body("a")).Code)
+	began, done := time.Now(), make(chan time.Duration)
+	go func() {
+		if w := c.request(http.MethodPut, path+"/m", "", body("b")); w.Code != 200 {
+			t.Errorf("%d: %s", w.Code, w.Body)
+		}
+		done <- time.Since(began)
+	}()
+	var slowest time.Duration
+	for over := false; !over; {
+		asked := time.Now()
+		require.Equal(t, 200, c.request(http.MethodGet, "/api/v1/namespaces/default", "", "").Code)
+		slowest = max(slowest, time.Since(asked))
+		select {
+		case took := <-done:
+			t.Logf("the update took %v, others %v at most", took, slowest)
+			require.Less(t, slowest, took/2)
+			over = true
+		default:
+		}
+	}
+}
+
 // TestListItemsMax: lists of which it costs the square of their length to see that they are
 // right are not looked at when they are too long, however they came about.
 func TestListItemsMax(t *testing.T) {

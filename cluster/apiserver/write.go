@@ -131,14 +131,18 @@ func (c *call) update() error {
 		return apierrors.NewInvalid(c.res.gvk.GroupKind(), c.name,
 			field.ErrorList{field.Invalid(field.NewPath("metadata", "resourceVersion"), 0, "must be specified for an update")})
 	}
-	var stored kinds.Object
-	derr := c.do(func(now time.Time, a *api.API) {
-		var live kinds.Object
-		if live, err = a.Get(c.ref()); err == nil {
-			stored, err = c.replace(now, a, live, o, opts)
-		}
+	stored, err := c.change(int(kinds.Size(o)), change{
+		find: func(a *api.API) (kinds.Object, error) { return a.Get(c.ref()) },
+		work: func(live kinds.Object) (kinds.Object, error) {
+			next := kinds.Clone(o) // another time it may be for another state
+			c.s.owners.updated(live, next, c.sub, opts.manager)
+			return next, nil
+		},
+		write: func(now time.Time, a *api.API, live, next kinds.Object) (kinds.Object, error) {
+			return c.put(now, a, live, next, opts)
+		},
 	})
-	if err := firstOf(derr, err); err != nil {
+	if err != nil {
 		return err
 	}
 	c.adviseOn(stored)
@@ -160,14 +164,8 @@ func (c *call) checkName(o metav1.Object) error {
 	return nil
 }
 
-// replace writes a new state of an object, or of the part of it that a subresource
-// is, on the cluster's goroutine.
-func (c *call) replace(now time.Time, a *api.API, live, o kinds.Object, opts writeOptions) (kinds.Object, error) {
-	c.s.owners.updated(live, o, c.sub, opts.manager)
-	return c.put(now, a, live, o, opts)
-}
-
-// put is replace once it is known who owns which field.
+// put writes a new state of an object, or of the part of it that a subresource is, on
+// the cluster's goroutine, when it is known who owns which field.
 func (c *call) put(now time.Time, a *api.API, live, o kinds.Object, opts writeOptions) (kinds.Object, error) {
 	r := api.Update(o)
 	r.Subresource, r.DryRun = c.sub, opts.dryRun
