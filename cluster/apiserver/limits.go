@@ -11,6 +11,7 @@ import (
 type Limits struct {
 	BodyBytesMax    int64         // of a request's body: 413 beyond
 	BodyDepthMax    int           // objects and lists inside each other in a body: 400 beyond
+	ListItemsMax    int           // in one list of an object: 422 beyond
 	HeaderBytesMax  int           // of a request's headers: 431 beyond
 	HeaderTimeout   time.Duration // for the headers to arrive
 	IdleTimeout     time.Duration // of a connection without a request
@@ -21,10 +22,12 @@ type Limits struct {
 	WatchersMax     int64         // watches at a time: 429 beyond
 	StreamsMax      int64         // execs, attaches, port-forwards and proxies at a time: 429 beyond
 	WatchWindow     int           // writes of a kind that a watcher may be behind before it is closed
+	WatchBytes      int64         // the same, as the size of the objects written
 	WatchTimeoutMin time.Duration // of a watch that asks for none; up to twice as long
 	BookmarkEvery   time.Duration // of real time, where a watch asks for bookmarks
 	FlushEvery      time.Duration // a watch that has just written waits this long for more
 	PageMax         int64         // objects in a page of a list; a larger limit is cut
+	CostlyMax       int           // large patches that are worked out at a time: others wait, 429 at their timeout
 	PatchOpsMax     int           // operations of a JSON patch: 413 beyond
 	SelectorMax     int           // bytes of a label or field selector: 400 beyond
 }
@@ -34,6 +37,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		BodyBytesMax:    3 << 20,
 		BodyDepthMax:    512,
+		ListItemsMax:    5000,
 		HeaderBytesMax:  1 << 20,
 		HeaderTimeout:   32 * time.Second,
 		IdleTimeout:     90 * time.Second,
@@ -44,10 +48,12 @@ func DefaultLimits() Limits {
 		WatchersMax:     20_000,
 		StreamsMax:      4_000,
 		WatchWindow:     1 << 15,
+		WatchBytes:      32 << 20,
 		WatchTimeoutMin: 30 * time.Minute,
 		BookmarkEvery:   time.Minute,
 		FlushEvery:      10 * time.Millisecond,
 		PageMax:         500_000,
+		CostlyMax:       2,
 		PatchOpsMax:     10_000,
 		SelectorMax:     64 << 10,
 	}
@@ -57,6 +63,7 @@ func (l Limits) withDefaults() Limits {
 	d := DefaultLimits()
 	orDefault(&l.BodyBytesMax, d.BodyBytesMax)
 	orDefault(&l.BodyDepthMax, d.BodyDepthMax)
+	orDefault(&l.ListItemsMax, d.ListItemsMax)
 	orDefault(&l.HeaderBytesMax, d.HeaderBytesMax)
 	orDefault(&l.HeaderTimeout, d.HeaderTimeout)
 	orDefault(&l.IdleTimeout, d.IdleTimeout)
@@ -67,10 +74,12 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.WatchersMax, d.WatchersMax)
 	orDefault(&l.StreamsMax, d.StreamsMax)
 	orDefault(&l.WatchWindow, d.WatchWindow)
+	orDefault(&l.WatchBytes, d.WatchBytes)
 	orDefault(&l.WatchTimeoutMin, d.WatchTimeoutMin)
 	orDefault(&l.BookmarkEvery, d.BookmarkEvery)
 	orDefault(&l.FlushEvery, d.FlushEvery)
 	orDefault(&l.PageMax, d.PageMax)
+	orDefault(&l.CostlyMax, d.CostlyMax)
 	orDefault(&l.PatchOpsMax, d.PatchOpsMax)
 	orDefault(&l.SelectorMax, d.SelectorMax)
 	return l

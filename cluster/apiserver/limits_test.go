@@ -17,6 +17,7 @@ import (
 	k8sruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/apiserver"
@@ -208,4 +209,37 @@ func TestNoLeaks(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, deadline, time.Millisecond)
 	_ = kinds.Pod
+}
+
+// TestWatchBytes: a watcher that is behind by more bytes than are kept is closed, however
+// few writes they are; the next one begins anew.
+func TestWatchBytes(t *testing.T) {
+	c := newCluster(t, store.WindowDefault, apiserver.Config{Limits: apiserver.Limits{WatchBytes: 1 << 20, FlushEvery: 2 * time.Second}})
+	maps := clients(t, c.serve(t).URL, "application/json").CoreV1().ConfigMaps("default")
+	ctx := withDeadline(t)
+	put := func(i int) {
+		m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "m"}, Data: map[string]string{"k": strings.Repeat(string(rune('a'+i)), 300<<10)}}
+		if i == 0 {
+			c.must(t, api.Create(m))
+			return
+		}
+		c.must(t, api.Update(m))
+	}
+	put(0)
+	w, err := maps.Watch(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	require.NoError(t, err)
+	defer w.Stop()
+	require.Equal(t, "a", (<-w.ResultChan()).Object.(*corev1.ConfigMap).Data["k"][:1])
+	put(1)
+	require.Equal(t, "b", (<-w.ResultChan()).Object.(*corev1.ConfigMap).Data["k"][:1])
+	for i := range 20 { // while it waits for more
+		put(2 + i)
+	}
+	next := <-w.ResultChan()
+	require.Equal(t, watch.Error, next.Type)
+	require.EqualValues(t, http.StatusGone, next.Object.(*metav1.Status).Code)
+	again, err := maps.Watch(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	require.NoError(t, err)
+	defer again.Stop()
+	require.Equal(t, "v", (<-again.ResultChan()).Object.(*corev1.ConfigMap).Data["k"][:1])
 }

@@ -76,17 +76,20 @@ func (c *call) patch() error {
 	if t == types.ApplyYAMLPatchType {
 		return c.apply(body, opts)
 	}
-	var stored kinds.Object
-	derr := c.do(func(now time.Time, a *api.API) {
-		var live, o kinds.Object
-		if live, err = a.Get(c.ref()); err != nil {
-			return
-		}
-		if o, err = c.patched(live, t, body); err == nil {
-			stored, err = c.replace(now, a, live, o, opts)
-		}
+	stored, err := c.change(len(body), change{
+		find: func(a *api.API) (kinds.Object, error) { return a.Get(c.ref()) },
+		work: func(live kinds.Object) (kinds.Object, error) {
+			o, err := c.patched(live, t, body)
+			if err == nil {
+				c.s.owners.updated(live, o, c.sub, opts.manager)
+			}
+			return o, err
+		},
+		write: func(now time.Time, a *api.API, live, o kinds.Object) (kinds.Object, error) {
+			return c.put(now, a, live, o, opts)
+		},
 	})
-	if err := firstOf(derr, err); err != nil {
+	if err != nil {
 		return err
 	}
 	c.adviseOn(stored)
@@ -160,30 +163,48 @@ func (c *call) apply(body []byte, opts writeOptions) error {
 	if err != nil {
 		return err
 	}
-	var stored kinds.Object
 	code := http.StatusOK
-	derr := c.do(func(now time.Time, a *api.API) {
-		live, missing := a.Get(c.ref())
-		if missing != nil {
-			if c.sub != "" {
-				err = missing
-				return
+	stored, err := c.change(len(body), change{
+		find: c.findOrNew,
+		work: func(live kinds.Object) (kinds.Object, error) { return c.merged(live, applied, opts) },
+		write: func(now time.Time, a *api.API, live, o kinds.Object) (kinds.Object, error) {
+			c.s.owners.stamp(o, live, now)
+			r := api.Update(o)
+			if isNew(live) {
+				code = http.StatusCreated
+				o.SetResourceVersion("")
+				r = api.Create(o)
 			}
-			if err = c.authorizeAlso("create"); err != nil {
-				return
-			}
-			code = http.StatusCreated
-			live = c.res.kind.Info().New()
-			live.SetName(c.name)
-			live.SetNamespace(c.ref().Namespace)
-		}
-		stored, err = c.merge(now, a, live, applied, opts, missing != nil)
+			r.Subresource, r.DryRun = c.sub, opts.dryRun
+			return c.write(now, a, r)
+		},
 	})
-	if err := firstOf(derr, err); err != nil {
+	if err != nil {
 		return err
 	}
 	c.adviseOn(stored)
 	return c.answerObject(code, stored)
+}
+
+// isNew says of what findOrNew gave that it is not there yet.
+func isNew(live kinds.Object) bool { return live.GetResourceVersion() == "" }
+
+// findOrNew is the object, or an empty one to be created.
+func (c *call) findOrNew(a *api.API) (kinds.Object, error) {
+	live, missing := a.Get(c.ref())
+	if missing == nil {
+		return live, nil
+	}
+	if c.sub != "" {
+		return nil, missing
+	}
+	if err := c.authorizeAlso("create"); err != nil {
+		return nil, err
+	}
+	live = c.res.kind.Info().New()
+	live.SetName(c.name)
+	live.SetNamespace(c.ref().Namespace)
+	return live, nil
 }
 
 // appliedObject is the body of an apply at the storage version, with the fields
@@ -242,9 +263,9 @@ func (c *call) convertApplied(typed runtime.Object) (*unstructured.Unstructured,
 	return u, nil
 }
 
-// merge applies to a live object, on the cluster's goroutine.
-func (c *call) merge(now time.Time, a *api.API, live kinds.Object, applied *unstructured.Unstructured, opts writeOptions, isNew bool) (kinds.Object, error) {
-	if rv := applied.GetResourceVersion(); isNew && rv != "" {
+// merged applies to a live object, or to a new one.
+func (c *call) merged(live kinds.Object, applied *unstructured.Unstructured, opts writeOptions) (kinds.Object, error) {
+	if rv := applied.GetResourceVersion(); isNew(live) && rv != "" {
 		return nil, apierrors.NewNotFound(c.res.gvr.GroupResource(), c.name)
 	} else if rv != "" && rv != live.GetResourceVersion() {
 		return nil, apierrors.NewConflict(c.res.gvr.GroupResource(), c.name,
@@ -269,14 +290,7 @@ func (c *call) merge(now time.Time, a *api.API, live kinds.Object, applied *unst
 	}
 	o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
 	kinds.Default(o)
-	c.s.owners.stamp(o, live, now)
-	r := api.Update(o)
-	if isNew {
-		o.SetResourceVersion("")
-		r = api.Create(o)
-	}
-	r.Subresource, r.DryRun = c.sub, opts.dryRun
-	return c.write(now, a, r)
+	return o, nil
 }
 
 // asStatus makes an error of the merge a 400: what was applied is not of its type.

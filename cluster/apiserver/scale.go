@@ -57,35 +57,49 @@ func scaleOf(o kinds.Object) (*autoscalingv1.Scale, **int32, error) {
 // scale reads or writes the scale of a workload. A server-side apply is taken for a
 // merge patch: the one field there is has one owner, whoever wrote last.
 func (c *call) scale() error {
-	change, opts, err := c.scaleChange()
+	turn, opts, err := c.scaleChange()
 	if err != nil {
 		return err
 	}
-	var answer *autoscalingv1.Scale
-	derr := c.do(func(now time.Time, a *api.API) {
-		var live kinds.Object
-		if live, err = a.Get(c.ref()); err != nil {
-			return
-		}
-		if answer, _, err = scaleOf(live); err != nil || change == nil {
-			return
-		}
+	find := func(a *api.API) (kinds.Object, error) { return a.Get(c.ref()) }
+	var is kinds.Object
+	if turn == nil {
+		derr := c.do(func(_ time.Time, a *api.API) { is, err = find(a) })
+		err = firstOf(derr, err)
+	} else {
 		var want *autoscalingv1.Scale
-		if want, err = change(answer); err != nil {
-			return
-		}
-		if live, err = c.writeScale(now, a, live, want, opts); err == nil {
-			answer, _, err = scaleOf(live)
-		}
-	})
-	if err := firstOf(derr, err); err != nil {
+		is, err = c.change(0, change{
+			find: find,
+			work: func(live kinds.Object) (kinds.Object, error) {
+				now, _, err := scaleOf(live)
+				if err != nil {
+					return nil, err
+				}
+				if want, err = turn(now); err != nil {
+					return nil, err
+				}
+				return c.scaled(live, want, opts)
+			},
+			write: func(now time.Time, a *api.API, live, o kinds.Object) (kinds.Object, error) {
+				c.s.owners.stamp(o, live, now)
+				r := api.Update(o)
+				r.RV, r.UID, r.DryRun = want.ResourceVersion, want.UID, opts.dryRun
+				return c.write(now, a, r)
+			},
+		})
+	}
+	if err != nil {
+		return err
+	}
+	answer, _, err := scaleOf(is)
+	if err != nil {
 		return err
 	}
 	return c.answer(http.StatusOK, answer)
 }
 
-// writeScale writes the replicas asked for.
-func (c *call) writeScale(now time.Time, a *api.API, live kinds.Object, want *autoscalingv1.Scale, opts writeOptions) (kinds.Object, error) {
+// scaled is a workload with the replicas asked for.
+func (c *call) scaled(live kinds.Object, want *autoscalingv1.Scale, opts writeOptions) (kinds.Object, error) {
 	if n := want.Spec.Replicas; n < 0 {
 		return nil, apierrors.NewInvalid(scaleKind.GroupKind(), c.name, field.ErrorList{
 			field.Invalid(field.NewPath("spec", "replicas"), n, "must be greater than or equal to 0").WithOrigin("minimum")})
@@ -97,13 +111,10 @@ func (c *call) writeScale(now time.Time, a *api.API, live kinds.Object, want *au
 	}
 	*at = &want.Spec.Replicas
 	c.s.owners.updated(live, o, api.SubScale, opts.manager)
-	c.s.owners.stamp(o, live, now)
-	r := api.Update(o)
-	r.RV, r.UID, r.DryRun = want.ResourceVersion, want.UID, opts.dryRun
-	return c.write(now, a, r)
+	return o, nil
 }
 
-// scaleChange makes a function of the body that turns the present scale into the
+// scaleChange makes of the body a function that turns the present scale into the
 // one wanted; nil for a mere read.
 func (c *call) scaleChange() (func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error), writeOptions, error) {
 	switch c.verb {

@@ -73,6 +73,7 @@ type Server struct {
 	owners    *owners
 	hub       hub
 	inFlight  chan struct{}
+	costly    chan struct{}
 	watchers  atomic.Int64
 	streams   atomic.Int64
 	panics    atomic.Int64
@@ -94,8 +95,8 @@ func New(c Cluster, cfg Config) *Server {
 	}
 	limits := cfg.Limits.withDefaults()
 	s := &Server{cluster: c, cfg: cfg, limits: limits, resources: newResources(cfg.Virtual),
-		owners: newOwners(), inFlight: make(chan struct{}, limits.InFlightMax), closed: make(chan struct{}), epoch: make(chan struct{})}
-	s.hub.init(limits.WatchWindow)
+		owners: newOwners(), inFlight: make(chan struct{}, limits.InFlightMax), costly: make(chan struct{}, limits.CostlyMax), closed: make(chan struct{}), epoch: make(chan struct{})}
+	s.hub.init(limits.WatchWindow, limits.WatchBytes)
 	limitPatches()
 	return s
 }

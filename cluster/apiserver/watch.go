@@ -90,14 +90,12 @@ func (w *watcher) begin(s *store.Store) error {
 	if w.opts.rv == "" || w.opts.version == 0 {
 		return nil
 	}
-	events, err := s.Since(w.opts.version)
+	events, err := s.SinceOf(w.opts.version, w.c.res.kind, w.c.s.limits.WatchWindow)
 	if errors.Is(err, store.ErrTooOld) {
 		return expired(w.opts.version, err)
 	}
-	for _, e := range events {
-		if e.Ref.Kind == w.c.res.kind {
-			w.missed = append(w.missed, &seen{Event: e})
-		}
+	for i := range events {
+		w.missed = append(w.missed, &seen{Event: events[i]})
 	}
 	return nil
 }
@@ -206,7 +204,8 @@ func (w *watcher) sendAll(events []*seen) bool {
 func (w *watcher) sendEvents(events []*seen) bool {
 	w.c.deadline()
 	defer w.c.noDeadline()
-	for _, e := range events {
+	for i, e := range events {
+		events[i] = nil // what is sent is not held on to until the client has taken all
 		t, o := w.view(e)
 		if t == "" {
 			continue

@@ -94,6 +94,11 @@ func (c *call) create() error {
 
 // write does one write and passes the API's warnings on.
 func (c *call) write(now time.Time, a *api.API, r api.Request) (kinds.Object, error) {
+	if r.Object != nil {
+		if at, n := kinds.LongList(r.Object, c.s.limits.ListItemsMax); at != nil {
+			return nil, apierrors.NewInvalid(c.res.gvk.GroupKind(), r.Object.GetName(), field.ErrorList{field.TooMany(at, n, c.s.limits.ListItemsMax)})
+		}
+	}
 	if admit := c.s.cfg.Admit; admit != nil {
 		if err := admit(&c.user, &r, a.Store().Get(r.Ref)); err != nil {
 			return nil, err
@@ -126,14 +131,18 @@ func (c *call) update() error {
 		return apierrors.NewInvalid(c.res.gvk.GroupKind(), c.name,
 			field.ErrorList{field.Invalid(field.NewPath("metadata", "resourceVersion"), 0, "must be specified for an update")})
 	}
-	var stored kinds.Object
-	derr := c.do(func(now time.Time, a *api.API) {
-		var live kinds.Object
-		if live, err = a.Get(c.ref()); err == nil {
-			stored, err = c.replace(now, a, live, o, opts)
-		}
+	stored, err := c.change(int(kinds.Size(o)), change{
+		find: func(a *api.API) (kinds.Object, error) { return a.Get(c.ref()) },
+		work: func(live kinds.Object) (kinds.Object, error) {
+			next := kinds.Clone(o) // another time it may be for another state
+			c.s.owners.updated(live, next, c.sub, opts.manager)
+			return next, nil
+		},
+		write: func(now time.Time, a *api.API, live, next kinds.Object) (kinds.Object, error) {
+			return c.put(now, a, live, next, opts)
+		},
 	})
-	if err := firstOf(derr, err); err != nil {
+	if err != nil {
 		return err
 	}
 	c.adviseOn(stored)
@@ -155,12 +164,11 @@ func (c *call) checkName(o metav1.Object) error {
 	return nil
 }
 
-// replace writes a new state of an object, or of the part of it that a subresource
-// is, on the cluster's goroutine.
-func (c *call) replace(now time.Time, a *api.API, live, o kinds.Object, opts writeOptions) (kinds.Object, error) {
+// put writes a new state of an object, or of the part of it that a subresource is, on
+// the cluster's goroutine, when it is known who owns which field.
+func (c *call) put(now time.Time, a *api.API, live, o kinds.Object, opts writeOptions) (kinds.Object, error) {
 	r := api.Update(o)
 	r.Subresource, r.DryRun = c.sub, opts.dryRun
-	c.s.owners.updated(live, o, c.sub, opts.manager)
 	c.s.owners.stamp(o, live, now)
 	return c.write(now, a, r)
 }

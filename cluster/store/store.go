@@ -51,8 +51,9 @@ const WindowDefault = 1 << 18
 type Store struct {
 	tables [kinds.Count]table
 	rv     uint64
-	log    [][]Event // chunks of chunkLen; log[0][0] has RV first
-	first  uint64
+	log    [][]Event // chunks of chunkLen; log[0][0] has RV base
+	base   uint64
+	first  uint64 // the oldest write that is kept
 	window int
 }
 
@@ -73,7 +74,7 @@ func lessItem(a, b *item) bool { return a.key.Compare(b.key) < 0 }
 
 // New returns an empty store whose log keeps at least window writes.
 func New(window int) *Store {
-	s := &Store{window: window, first: 1}
+	s := &Store{window: window, base: 1, first: 1}
 	for i := range s.tables {
 		s.tables[i] = table{map[kinds.Key]*item{}, btree.NewBTreeGOptions(lessItem, btree.Options{NoLocks: true})}
 	}
@@ -99,7 +100,7 @@ func (s *Store) Restore(rv uint64, objects []kinds.Object) error {
 		s.tables[ref.Kind].byKey[ref.Key] = it
 		s.tables[ref.Kind].ordered.Set(it)
 	}
-	s.rv, s.first = rv, rv+1
+	s.rv, s.base, s.first = rv, rv+1, rv+1
 	return nil
 }
 
@@ -228,9 +229,7 @@ func (s *Store) append(e Event) Event {
 	n := len(s.log)
 	if n == 0 || len(s.log[n-1]) == chunkLen {
 		if (n-1)*chunkLen >= s.window { // the rest is a window without the oldest piece
-			s.log[0] = nil
-			s.log = s.log[1:]
-			s.first += chunkLen
+			s.dropChunk()
 			n--
 		}
 		s.log = append(s.log, make([]Event, 0, chunkLen))
@@ -238,6 +237,25 @@ func (s *Store) append(e Event) Event {
 	}
 	s.log[n-1] = append(s.log[n-1], e)
 	return e
+}
+
+func (s *Store) dropChunk() {
+	s.log[0] = nil
+	s.log = s.log[1:]
+	s.base += chunkLen
+	s.first = max(s.first, s.base)
+}
+
+// Forget drops the writes up to resourceVersion rv from the log: for whoever has less room
+// than the window's writes take, since one may be a hundred bytes or a million.
+func (s *Store) Forget(rv uint64) {
+	for rv = min(rv, s.rv); s.first <= rv; s.first++ {
+		i := s.first - s.base
+		s.log[i/chunkLen][i%chunkLen] = Event{}
+	}
+	for len(s.log) > 1 && s.base+chunkLen <= s.first {
+		s.dropChunk()
+	}
 }
 
 // Since returns a copy of the writes after resourceVersion rv, oldest first. It
@@ -256,8 +274,26 @@ func (s *Store) Since(rv uint64) ([]Event, error) {
 	return out, nil
 }
 
+// SinceOf is Since of one kind's writes, of which it gives most at most: with more it
+// fails with ErrTooOld. It costs no memory for the writes of other kinds.
+func (s *Store) SinceOf(rv uint64, k kinds.Kind, most int) ([]Event, error) {
+	if rv+1 < s.first {
+		return nil, fmt.Errorf("watch from %d, oldest kept is %d: %w", rv, s.first, ErrTooOld)
+	}
+	var out []Event
+	for i := rv + 1; i <= s.rv; i++ {
+		if e := &s.log[(i-s.base)/chunkLen][(i-s.base)%chunkLen]; e.Ref.Kind == k {
+			if len(out) == most {
+				return nil, fmt.Errorf("watch from %d, more than %d writes since: %w", rv, most, ErrTooOld)
+			}
+			out = append(out, *e)
+		}
+	}
+	return out, nil
+}
+
 func (s *Store) at(rv uint64) Event {
-	i := rv - s.first
+	i := rv - s.base
 	return s.log[i/chunkLen][i%chunkLen]
 }
 

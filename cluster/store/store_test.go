@@ -266,3 +266,80 @@ func BenchmarkUpdate(b *testing.B) {
 		i++
 	}
 }
+
+// TestForget drops the oldest writes, over pieces of the log, and keeps all else as it is.
+func TestForget(t *testing.T) {
+	s := New(1 << 18)
+	put := func(n int) {
+		for range n {
+			o := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "m"}}
+			var err error
+			if s.Get(kinds.RefOf(o)) == nil {
+				_, err = s.Create(o)
+			} else {
+				_, err = s.Update(o, 0)
+			}
+			require.NoError(t, err)
+		}
+	}
+	s.Forget(5) // there is nothing yet
+	put(3 * chunkLen)
+	for _, to := range []uint64{10, 9, chunkLen, chunkLen + 1, 2*chunkLen + 7} {
+		s.Forget(to)
+		kept := max(to, 10)
+		_, err := s.Since(kept - 1)
+		require.ErrorIs(t, err, ErrTooOld)
+		list, err := s.Since(kept)
+		require.NoError(t, err)
+		require.Len(t, list, int(s.RV()-kept))
+		require.Equal(t, kept+1, list[0].RV)
+		_, err = s.At(kept)
+		require.ErrorIs(t, err, ErrTooOld)
+		e, err := s.At(kept + 1)
+		require.NoError(t, err)
+		require.Equal(t, kept+1, e.RV)
+	}
+	s.Forget(s.RV() + 100)
+	list, err := s.Since(s.RV())
+	require.NoError(t, err)
+	require.Empty(t, list)
+	put(2 * chunkLen)
+	list, err = s.Since(s.RV() - 2*chunkLen)
+	require.NoError(t, err)
+	require.Len(t, list, 2*chunkLen)
+}
+
+// TestSinceOf gives one kind's writes, and not more than asked for.
+func TestSinceOf(t *testing.T) {
+	s := New(1 << 18)
+	for i := range 3 * chunkLen {
+		_, err := s.Create(configMap("default", fmt.Sprint(i), "x"))
+		require.NoError(t, err)
+		if i%1000 == 7 {
+			_, err := s.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprint(i)}})
+			require.NoError(t, err)
+		}
+	}
+	all, err := s.Since(0)
+	require.NoError(t, err)
+	for _, rv := range []uint64{0, 1007, 1008, 1009, s.RV() - 1, s.RV(), s.RV() + 1} {
+		for _, k := range []kinds.Kind{kinds.ConfigMap, kinds.Secret, kinds.Pod} {
+			var want []Event
+			for _, e := range all {
+				if e.RV > rv && e.Ref.Kind == k {
+					want = append(want, e)
+				}
+			}
+			got, err := s.SinceOf(rv, k, len(want))
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			if len(want) > 0 {
+				_, err = s.SinceOf(rv, k, len(want)-1)
+				require.ErrorIs(t, err, ErrTooOld)
+			}
+		}
+	}
+	s.Forget(100)
+	_, err = s.SinceOf(99, kinds.ConfigMap, 1<<20)
+	require.ErrorIs(t, err, ErrTooOld)
+}

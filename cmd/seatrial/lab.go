@@ -102,13 +102,30 @@ func (f *labFlags) up(ctx context.Context) error {
 	}
 	text, err := os.ReadFile(t.Kubeconfig())
 	if err == nil && f.kubeconfig != "" {
-		err = os.WriteFile(f.kubeconfig, text, 0o600)
+		err = writeSecret(f.kubeconfig, text)
 	}
 	if err != nil {
 		return status{exitWorld, fmt.Errorf("--kubeconfig: %w; the lab is up: seatrial lab down takes it away", err)}
 	}
 	fmt.Printf("%d nodes are ready; use them by: seatrial kubectl --kubeconfig %s get nodes\n", f.nodes, f.kubeconfig)
 	return nil
+}
+
+// writeSecret replaces a file by one that only its owner can read: what is there already,
+// in a folder of many, may be another user's, or lead elsewhere.
+func writeSecret(file string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(file), ".new-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // there is none after the rename
+	if _, err = f.Write(text); err == nil {
+		err = f.Chmod(0o600)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
 }
 
 // testbed is a config without nodes.

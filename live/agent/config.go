@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"seatrial.dev/seatrial/cluster/auth"
 	"seatrial.dev/seatrial/live/network"
 )
 
@@ -123,6 +124,11 @@ func (c *Config) validate() error {
 	for _, dir := range []string{c.DataDir, c.ImageDir, c.RuntimeBinary, c.NetnsDir} {
 		if !filepath.IsAbs(dir) {
 			return fmt.Errorf("path %q: want an absolute path", dir)
+		}
+	}
+	for key := range c.Labels {
+		if !auth.NodeMayLabel(key) {
+			return fmt.Errorf("label %q: a node may not give it itself: want one of another domain, or let an administrator give it (kubectl label node %s)", key, c.NodeName)
 		}
 	}
 	for _, list := range []corev1.ResourceList{c.Capacity, c.Reserved} {

@@ -62,6 +62,20 @@ func (p places) List() []*corev1.Pod {
 	return out
 }
 
+// netnsOf is the network namespace of a pod; "" if it has none (yet).
+func (a *Agent) netnsOf(uid string) string {
+	n := a.net.get()
+	if n == nil {
+		return ""
+	}
+	pods := n.Pods()
+	i := slices.IndexFunc(pods, func(at podnet.Pod) bool { return at.UID == uid })
+	if i < 0 {
+		return ""
+	}
+	return pods[i].Netns
+}
+
 // Find implements stream.Pods.
 func (p places) Find(namespace, name, container string) (stream.Place, error) {
 	uid, id, started := p.a.Find(namespace, name, container)
@@ -71,13 +85,9 @@ func (p places) Find(namespace, name, container string) (stream.Place, error) {
 	pod := p.a.pods.of(types.UID(uid))
 	api := pod.seen()
 	place := stream.Place{UID: uid, IP: pod.address(), Run: id}
-	if n := p.a.net.get(); n != nil && !api.Spec.HostNetwork {
-		pods := n.Pods()
-		i := slices.IndexFunc(pods, func(at podnet.Pod) bool { return at.UID == uid })
-		switch {
-		case i >= 0:
-			place.Netns = pods[i].Netns
-		case container == "": // a connection into the pod is wanted
+	if !api.Spec.HostNetwork {
+		place.Netns = p.a.netnsOf(uid)
+		if place.Netns == "" && container == "" { // a connection into the pod is wanted, not one to the host itself
 			return place, fmt.Errorf("pod %s/%s has no network", namespace, name)
 		}
 	}

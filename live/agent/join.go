@@ -60,9 +60,8 @@ func (m *Membership) TLS() (tls.Certificate, error) {
 }
 
 type joinRequest struct {
-	Node      string   `json:"node"`
-	CSR       string   `json:"csr"`
-	Addresses []string `json:"addresses"`
+	Node string `json:"node"`
+	CSR  string `json:"csr"`
 }
 
 type joinAnswer struct {
@@ -191,14 +190,11 @@ func (c *Config) request() (ask joinRequest, keyPEM []byte, err error) {
 		return ask, nil, err
 	}
 	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		Subject: pkix.Name{CommonName: "system:node:" + c.NodeName, Organization: []string{"system:nodes"}}, DNSNames: []string{c.NodeName}}, key)
+		Subject: pkix.Name{CommonName: "system:node:" + c.NodeName, Organization: []string{"system:nodes"}}}, key)
 	if err != nil {
 		return ask, nil, err
 	}
 	ask = joinRequest{Node: c.NodeName, CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr}))}
-	if c.NodeIP.IsValid() {
-		ask.Addresses = []string{c.NodeIP.String()}
-	}
 	return ask, keyPEM, nil
 }
 

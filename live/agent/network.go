@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"sync"
@@ -167,7 +168,7 @@ func (a *Agent) nodeElsewhere(e store.Event) {
 	}
 	a.routes.mu.Lock()
 	defer a.routes.mu.Unlock()
-	r, err := routeTo(n)
+	r, err := routeTo(n, a.member.PodCIDR)
 	if e.Type == store.Deleted || err != nil {
 		delete(a.routes.byNode, n.Name)
 	} else {
@@ -181,12 +182,17 @@ func (a *Agent) nodeElsewhere(e store.Event) {
 
 var errNoRoute = errors.New("the node has no pod CIDR or no address")
 
-func routeTo(n *corev1.Node) (r podnet.NodeRoute, err error) {
+// routeTo is the way to another node's pods, whose addresses are in the cluster's range:
+// what a node says of others' addresses does not count.
+func routeTo(n *corev1.Node, cluster netip.Prefix) (r podnet.NodeRoute, err error) {
 	if n.Spec.PodCIDR == "" {
 		return r, errNoRoute
 	}
 	if r.PodCIDR, err = netip.ParsePrefix(n.Spec.PodCIDR); err != nil {
 		return r, err
+	}
+	if r.PodCIDR.Bits() < cluster.Bits() || !cluster.Contains(r.PodCIDR.Addr()) {
+		return r, fmt.Errorf("pod CIDR %s: want one within the cluster's, %s", r.PodCIDR, cluster)
 	}
 	for _, addr := range n.Status.Addresses {
 		if addr.Type == corev1.NodeInternalIP {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -79,6 +80,7 @@ func (a *Agent) sandboxFor(ctx context.Context, p *pod, pod *corev1.Pod) (ip str
 	spec := runtime.SandboxSpec{Pod: string(pod.UID), QoS: container.QoS(pod), Resources: container.PodLimits(pod),
 		SharePID: pod.Spec.ShareProcessNamespace != nil && *pod.Spec.ShareProcessNamespace, HostPID: pod.Spec.HostPID, HostIPC: pod.Spec.HostIPC}
 	spec.QoSResources = container.QoSLimits(spec.QoS, a.requestedMilli(spec.QoS))
+	spec.Resources.PIDs = podPIDs()
 	if s := pod.Spec.SecurityContext; s != nil && len(s.Sysctls) > 0 {
 		spec.Sysctls = map[string]string{}
 		for _, c := range s.Sysctls {
@@ -118,6 +120,25 @@ func (a *Agent) sandboxFor(ctx context.Context, p *pod, pod *corev1.Pod) (ip str
 		_, err = a.runtime.MakeSandbox(ctx, spec)
 	}
 	return ip, err
+}
+
+// A pod may have a quarter of the processes that the host can: one that forks without end
+// must not keep all others, and the host itself, from starting any.
+const (
+	podPIDsShare   = 4
+	podPIDsDefault = 32768 / podPIDsShare
+)
+
+func podPIDs() int64 {
+	raw, err := os.ReadFile("/proc/sys/kernel/pid_max")
+	if err != nil {
+		return podPIDsDefault
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(raw)), 10, 64)
+	if err != nil || n < podPIDsShare {
+		return podPIDsDefault
+	}
+	return n / podPIDsShare
 }
 
 // requestedMilli is the CPU that the pods of a class ask for together.

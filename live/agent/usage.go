@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"seatrial.dev/seatrial/live/tree"
 	"seatrial.dev/seatrial/nodeagent"
 )
 
@@ -20,8 +19,6 @@ const (
 	usageEvery = 10 * time.Second
 	// usageFilesMax is how many files are counted of one folder.
 	usageFilesMax = 1_000_000
-
-	blockBytes = 512 // of st_blocks
 )
 
 // watchUsage evicts pods that have used more of the disk than they may.
@@ -44,7 +41,8 @@ func (a *Agent) watchUsage(ctx context.Context) {
 }
 
 // overuse says, in the kubelet's words, which limit of the disk a pod is over; empty if
-// it is over none. What has no limit is not looked at.
+// it is over none. What has no limit is not looked at. One whose usage cannot be told, since
+// its folders are too deep, is over it: else that would be the way around every limit.
 func (a *Agent) overuse(p *pod, api *corev1.Pod) (string, error) {
 	var all int64
 	limit, limited := diskLimit(api)
@@ -57,7 +55,10 @@ func (a *Agent) overuse(p *pod, api *corev1.Pod) (string, error) {
 		if own := most != nil && most.Sign() > 0; !own && !limited {
 			continue
 		}
-		used, err := diskUsage(filepath.Join(a.volumesDir(p.uid), v.Name))
+		used, err := tree.Usage(filepath.Join(a.volumesDir(p.uid), v.Name), usageFilesMax)
+		if errors.Is(err, tree.ErrTooDeep) {
+			return fmt.Sprintf("Usage of EmptyDir volume %q cannot be told: %v. ", v.Name, tree.ErrTooDeep), nil
+		}
 		if err != nil {
 			return "", err
 		}
@@ -72,6 +73,9 @@ func (a *Agent) overuse(p *pod, api *corev1.Pod) (string, error) {
 	for _, list := range [][]corev1.Container{api.Spec.InitContainers, api.Spec.Containers} {
 		for i := range list {
 			used, err := a.containerUsage(p, api, list[i].Name)
+			if errors.Is(err, tree.ErrTooDeep) {
+				return fmt.Sprintf("Usage of local ephemeral storage by container %s cannot be told: %v. ", list[i].Name, tree.ErrTooDeep), nil
+			}
 			if err != nil {
 				return "", err
 			}
@@ -116,44 +120,10 @@ func (a *Agent) containerUsage(p *pod, api *corev1.Pod, name string) (int64, err
 		return 0, nil
 	}
 	id := nodeagent.ContainerID{Pod: p.uid, Name: name, Run: run}
-	written, err := diskUsage(filepath.Join(a.cfg.DataDir, "containers", mountID(id), "upper"))
+	written, err := tree.Usage(filepath.Join(a.cfg.DataDir, "containers", mountID(id), "upper"), usageFilesMax)
 	if err != nil {
 		return 0, err
 	}
-	logs, err := diskUsage(filepath.Join(a.logDir(api), name))
+	logs, err := tree.Usage(filepath.Join(a.logDir(api), name), usageFilesMax)
 	return written + logs, err
-}
-
-// diskUsage is what a folder takes of the disk. Files that go while it looks are not
-// counted, those with several names once.
-func diskUsage(dir string) (sum int64, err error) {
-	seen, files := map[uint64]bool{}, 0
-	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil
-			}
-			return err
-		}
-		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if files++; files > usageFilesMax {
-			return fs.SkipAll
-		}
-		st := info.Sys().(*syscall.Stat_t)
-		if st.Nlink > 1 && !d.IsDir() {
-			if seen[st.Ino] {
-				return nil
-			}
-			seen[st.Ino] = true
-		}
-		sum += st.Blocks * blockBytes
-		return nil
-	})
-	return sum, err
 }

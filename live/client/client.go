@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,8 @@ import (
 
 // Limits of what is taken from a server.
 const (
-	answerBytesMax = 256 << 20 // of one answer, a long list
+	answerBytesMax = 256 << 20 // of one answer
+	pageItems      = 250       // asked for at a time of a list: 250 of the largest objects are within that
 	errorBytesMax  = 1 << 20
 	eventBytesMax  = 16 << 20 // of one event of a watch
 	dialMax        = 10 * time.Second
@@ -131,27 +133,34 @@ func (s Selection) query() url.Values {
 	return q
 }
 
-// List reads all objects of a kind that are selected, and the version they are of.
-func (c *Client) List(ctx context.Context, k kinds.Kind, s Selection) ([]kinds.Object, string, error) {
-	var list struct {
-		Metadata metav1.ListMeta   `json:"metadata"`
-		Items    []json.RawMessage `json:"items"`
-	}
-	path := collectionPath(k, s.Namespace)
-	if q := s.query(); len(q) > 0 {
-		path += "?" + q.Encode()
-	}
-	if err := c.Call(ctx, http.MethodGet, path, "", nil, &list); err != nil {
-		return nil, "", err
-	}
-	out := make([]kinds.Object, len(list.Items))
-	for i, raw := range list.Items {
-		out[i] = k.Info().New()
-		if err := json.Unmarshal(raw, out[i]); err != nil {
-			return nil, "", fmt.Errorf("list of %s: item %d: %w", k.Info().Plural, i, err)
+// List reads all objects of a kind that are selected, and the version from which a watch
+// tells all that has changed since, also while the list was read.
+func (c *Client) List(ctx context.Context, k kinds.Kind, s Selection) (out []kinds.Object, version string, err error) {
+	q := s.query()
+	q.Set("limit", strconv.Itoa(pageItems))
+	for {
+		var page struct {
+			Metadata metav1.ListMeta   `json:"metadata"`
+			Items    []json.RawMessage `json:"items"`
 		}
+		if err := c.Call(ctx, http.MethodGet, collectionPath(k, s.Namespace)+"?"+q.Encode(), "", nil, &page); err != nil {
+			return nil, "", err
+		}
+		for _, raw := range page.Items {
+			o := k.Info().New()
+			if err := json.Unmarshal(raw, o); err != nil {
+				return nil, "", fmt.Errorf("list of %s: item %d: %w", k.Info().Plural, len(out), err)
+			}
+			out = append(out, o)
+		}
+		if version == "" {
+			version = page.Metadata.ResourceVersion
+		}
+		if page.Metadata.Continue == "" {
+			return out, version, nil
+		}
+		q.Set("continue", page.Metadata.Continue)
 	}
-	return out, list.Metadata.ResourceVersion, nil
 }
 
 // Call makes one request: body, if not nil, as JSON (or as contentType says, if it is

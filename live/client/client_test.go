@@ -2,8 +2,11 @@ package client_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -82,33 +85,6 @@ func TestVerbs(t *testing.T) {
 	defer node.Close()
 	_, err = node.Do(ctx, api.Create(configMap("b", "")))
 	require.True(t, apierrors.IsForbidden(err), "%v", err)
-}
-
-// TestStatusAlone: who writes a status by what he knew of an object leaves alone what
-// others have changed of it since.
-func TestStatusAlone(t *testing.T) {
-	s := apitest.New(t, "127.0.0.1:0")
-	s.Create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}})
-	pod := s.Create(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p", Labels: map[string]string{"a": "1"}},
-		Spec: corev1.PodSpec{NodeName: "n1", Containers: []corev1.Container{{Name: "c", Image: "i"}}}}).(*corev1.Pod)
-	_, err := s.Admin.Do(t.Context(), api.Patch(kinds.RefOf(pod), types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"2"}}}`)))
-	require.NoError(t, err)
-	node := s.Client(auth.User{Name: "system:node:n1", Groups: []string{"system:nodes"}})
-	defer node.Close()
-	known := kinds.Clone(pod)
-	known.ResourceVersion = ""
-	known.Status = corev1.PodStatus{Phase: corev1.PodRunning, HostIP: "10.0.0.1"}
-	_, err = node.Do(t.Context(), api.UpdateStatus(known))
-	require.NoError(t, err)
-	known.Status = corev1.PodStatus{Phase: corev1.PodRunning, Reason: "x"}
-	after, err := node.Do(t.Context(), api.UpdateStatus(known))
-	require.NoError(t, err)
-	require.Equal(t, map[string]string{"a": "2"}, after.GetLabels())
-	require.Equal(t, "x", after.(*corev1.Pod).Status.Reason)
-	require.Empty(t, after.(*corev1.Pod).Status.HostIP, "what the writer left out")
-	known.UID = "another-uid"
-	_, err = node.Do(t.Context(), api.UpdateStatus(known))
-	require.True(t, apierrors.IsConflict(err), "%v", err)
 }
 
 // heard is what a sink has been told, as text.
@@ -249,4 +225,83 @@ func TestConfigIsChecked(t *testing.T) {
 	var answered apierrors.APIStatus
 	require.Error(t, err)
 	require.False(t, errors.As(err, &answered), "no answer came")
+}
+
+// TestStatusAlone: who writes a pod's status takes nothing back of what others have
+// written to the pod meanwhile, and is held to the pod's UID.
+func TestStatusAlone(t *testing.T) {
+	s := apitest.New(t, "127.0.0.1:0")
+	c, ctx := s.Admin, t.Context()
+	pod := s.Create(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}}).(*corev1.Pod)
+	s.Write(api.Patch(kinds.RefOf(pod), types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"1"},"annotations":{"b":"2"}}}`)))
+	stale := kinds.Clone(pod)
+	stale.ResourceVersion, stale.Status.Message, stale.Status.Phase = "", "hello", corev1.PodRunning
+	got, err := c.Do(ctx, api.UpdateStatus(stale))
+	require.NoError(t, err)
+	now := got.(*corev1.Pod)
+	require.Equal(t, "hello", now.Status.Message)
+	require.Equal(t, map[string]string{"a": "1"}, now.Labels)
+	require.Equal(t, map[string]string{"b": "2"}, now.Annotations)
+
+	stale.Status.Message = ""
+	got, err = c.Do(ctx, api.UpdateStatus(stale))
+	require.NoError(t, err)
+	require.Empty(t, got.(*corev1.Pod).Status.Message, "what is left out is gone")
+	other := kinds.Clone(stale)
+	other.UID = "another"
+	_, err = c.Do(ctx, api.UpdateStatus(other))
+	require.True(t, apierrors.IsConflict(err), "%v", err)
+	old := kinds.Clone(stale)
+	old.ResourceVersion = pod.ResourceVersion
+	_, err = c.Do(ctx, api.UpdateStatus(old))
+	require.True(t, apierrors.IsConflict(err), "%v", err)
+	stale.Name = "none"
+	_, err = c.Do(ctx, api.UpdateStatus(stale))
+	require.True(t, apierrors.IsNotFound(err), "%v", err)
+
+	node := s.Create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}).(*corev1.Node)
+	s.Write(api.Patch(kinds.RefOf(node), types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"1"}}}`)))
+	was := kinds.Clone(node)
+	was.UID, was.ResourceVersion, was.Labels = "", "", map[string]string{corev1.LabelHostname: "n", "b": "2"}
+	was.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}, {Type: "Gone", Status: corev1.ConditionTrue}}
+	for range 2 {
+		got, err = c.Do(ctx, api.UpdateStatus(was))
+		require.NoError(t, err)
+		require.Equal(t, map[string]string{corev1.LabelHostname: "n", "a": "1"}, got.GetLabels())
+		require.Len(t, got.(*corev1.Node).Status.Conditions, len(was.Status.Conditions))
+		was.Status.Conditions = was.Status.Conditions[:1]
+	}
+}
+
+// TestListInPages: however many large objects others make, what is read at a time is
+// bounded.
+func TestListInPages(t *testing.T) {
+	s := apitest.New(t, "127.0.0.1:0")
+	const many = 600
+	for i := range many {
+		s.Create(configMap(fmt.Sprintf("m-%03d", i), "1"))
+	}
+	list, version, err := s.Admin.List(t.Context(), kinds.ConfigMap, client.Selection{Namespace: "default", Fields: "metadata.name!=kube-root-ca.crt"})
+	require.NoError(t, err)
+	require.Len(t, list, many)
+	require.NotEmpty(t, version)
+	for i, o := range list {
+		require.Equal(t, fmt.Sprintf("m-%03d", i), o.GetName())
+	}
+
+	var asked []string
+	fake := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.Query().Get("limit")+" "+r.URL.Query().Get("continue"))
+		fmt.Fprintf(w, `{"metadata":{"resourceVersion":"%d","continue":%q},"items":[{"metadata":{"name":"a"}}]}`, len(asked), []string{"x", "y", ""}[len(asked)-1])
+	}))
+	defer fake.Close()
+	pool := x509.NewCertPool()
+	pool.AddCert(fake.Certificate())
+	c, err := client.New(client.Config{Server: fake.URL, CA: pool})
+	require.NoError(t, err)
+	list, version, err = c.List(t.Context(), kinds.ConfigMap, client.Selection{})
+	require.NoError(t, err)
+	require.Len(t, list, 3)
+	require.Equal(t, "1", version, "what has changed since the first page is told by the watch")
+	require.Equal(t, []string{"250 ", "250 x", "250 y"}, asked)
 }

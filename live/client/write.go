@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"seatrial.dev/seatrial/cluster/api"
@@ -49,8 +48,10 @@ func (c *Client) Do(ctx context.Context, r api.Request) (kinds.Object, error) {
 	case api.VerbCreate:
 		err = c.Call(ctx, http.MethodPost, collectionPath(r.Ref.Kind, r.Ref.Namespace)+dry(r), "", kinds.WithType(r.Object), out)
 	case api.VerbUpdate:
-		if r.Subresource == api.SubStatus && r.RV == "" {
-			return c.patchStatus(ctx, r)
+		if r.Subresource == api.SubStatus {
+			if body := statusPatch(r); body != nil {
+				return out, c.Call(ctx, http.MethodPatch, path+dry(r), string(types.StrategicMergePatchType), body, out)
+			}
 		}
 		err = c.Call(ctx, http.MethodPut, path+dry(r), "", updateBody(r), out)
 	case api.VerbPatch:
@@ -67,31 +68,6 @@ func (c *Client) Do(ctx context.Context, r api.Request) (kinds.Object, error) {
 	return out, nil
 }
 
-// patchStatus replaces the status and nothing else. A PUT would put back the labels and
-// annotations that the writer knew, over what others have changed since.
-func (c *Client) patchStatus(ctx context.Context, r api.Request) (kinds.Object, error) {
-	whole, err := runtime.DefaultUnstructuredConverter.ToUnstructured(r.Object)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r, err)
-	}
-	type op struct {
-		Op    string `json:"op"`
-		Path  string `json:"path"`
-		Value any    `json:"value"`
-	}
-	ops := []op{{"add", "/status", whole["status"]}}
-	if r.UID != "" {
-		ops = append(ops, op{"add", "/metadata/uid", r.UID}) // a precondition
-	}
-	body, err := json.Marshal(ops)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r, err)
-	}
-	p := api.Patch(r.Ref, types.JSONPatchType, body)
-	p.Subresource, p.DryRun = api.SubStatus, r.DryRun
-	return c.Do(ctx, p)
-}
-
 // updateBody is the object with the preconditions of the request, whatever it carries
 // itself.
 func updateBody(r api.Request) kinds.Object {
@@ -99,6 +75,49 @@ func updateBody(r api.Request) kinds.Object {
 	o.SetUID(r.UID)
 	o.SetResourceVersion(r.RV)
 	return o
+}
+
+// statusPatch replaces the status of a pod or a node, and of its metadata writes only a
+// node's labels of the host: the writer may not have seen yet what labels and annotations
+// others have given it meanwhile, which a whole object would take back. Nil of any other
+// kind.
+func statusPatch(r api.Request) []byte {
+	var raw []byte
+	var err error
+	meta := map[string]any{}
+	switch o := r.Object.(type) {
+	case *corev1.Pod:
+		raw, err = json.Marshal(&o.Status)
+	case *corev1.Node:
+		raw, err = json.Marshal(&o.Status)
+		labels := map[string]string{}
+		for _, key := range []string{corev1.LabelHostname, corev1.LabelOSStable, corev1.LabelArchStable} {
+			if v := o.Labels[key]; v != "" {
+				labels[key] = v
+			}
+		}
+		meta["labels"] = labels
+	default:
+		return nil
+	}
+	status := map[string]json.RawMessage{}
+	if err == nil {
+		err = json.Unmarshal(raw, &status)
+	}
+	status["$patch"] = json.RawMessage(`"replace"`)
+	if r.UID != "" {
+		meta["uid"] = r.UID
+	}
+	if r.RV != "" {
+		meta["resourceVersion"] = r.RV
+	}
+	if err == nil {
+		raw, err = json.Marshal(map[string]any{"metadata": meta, "status": status})
+	}
+	if err != nil {
+		panic(fmt.Sprintf("client: the status of %s in JSON: %v", r.Ref, err)) // it came as JSON
+	}
+	return raw
 }
 
 func dry(r api.Request) string {

@@ -22,6 +22,9 @@ const (
 	batchOpsMax   = 100              // writes of one transaction; etcd's own limit is 128
 	batchBytesMax = 1 << 20          // their size; etcd's own limit is 1.5 MiB
 	pendingMax    = 1 << 17          // writes that wait to be put down; beyond it Append blocks
+	pendingBytes  = 64 << 20         // their size, beyond which it blocks too
+	compactBytes  = 128 << 20        // of writes between two times that history is thrown away
+	compactMax    = 30 * time.Second // how long that may take
 	retryFor      = 30 * time.Second // how long a transaction is tried again before the journal fails
 	attemptMax    = 5 * time.Second  // of one try
 	pageMax       = 1000             // objects of one read at the start
@@ -40,16 +43,28 @@ type Journal struct {
 	prefix  string
 	owner   string
 	durable func(store.Event)
+	shrink  func(context.Context) error // gives back what etcd's files do not need
 	close   func() error
 
 	mu      sync.Mutex
 	change  sync.Cond // pending, done, err or closing have changed
-	pending []store.Event
+	pending []pending
+	bytes   int64  // of pending
 	done    uint64 // version of the last write that is there to stay
 	err     error
 	closing bool
 	ended   chan struct{}
 	waiters []waiter
+
+	// Of the journal's goroutine: how much it has written since history was thrown away,
+	// after how much that is due, and the revision of its last transaction.
+	written, compactAt, revision int64
+}
+
+// pending is a write that waits, with the size of its object.
+type pending struct {
+	store.Event
+	size int64
 }
 
 type waiter struct {
@@ -65,19 +80,19 @@ type Loaded struct {
 
 // start takes the etcd over and reads what it holds. durable is called in the order of
 // versions for each write that is there to stay, by the journal's goroutine.
-func start(ctx context.Context, client *clientv3.Client, prefix, owner string, durable func(store.Event), close func() error) (*Journal, *Loaded, error) {
-	j := &Journal{client: client, prefix: prefix, owner: owner, durable: durable, close: close, ended: make(chan struct{})}
+func (j *Journal) start(ctx context.Context) (*Loaded, error) {
+	j.ended = make(chan struct{})
 	j.change.L = &j.mu
-	if _, err := client.Put(ctx, prefix+"/owner", owner); err != nil {
-		return nil, nil, fmt.Errorf("take over etcd: %w", err)
+	if err := j.takeOver(ctx); err != nil {
+		return nil, fmt.Errorf("take over etcd: %w", err)
 	}
 	loaded, err := j.load(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	j.done = loaded.RV
 	go j.run()
-	return j, loaded, nil
+	return loaded, nil
 }
 
 // load reads the cluster at one revision of etcd.
@@ -144,15 +159,16 @@ func (j *Journal) decode(key string, value []byte) (kinds.Object, error) {
 	return nil, fmt.Errorf("etcd key %s is of no kind that this version knows", key)
 }
 
-// Append notes a write to be put down. Writes must come in the order of versions,
-// without gaps. It blocks while very many wait.
-func (j *Journal) Append(e store.Event) {
+// Append notes a write to be put down; size is that of its object (kinds.Size). Writes
+// must come in the order of versions, without gaps. It blocks while very many wait, or
+// very large ones.
+func (j *Journal) Append(e store.Event, size int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for len(j.pending) >= pendingMax && j.err == nil {
+	for (len(j.pending) >= pendingMax || j.bytes >= pendingBytes) && j.err == nil {
 		j.change.Wait()
 	}
-	j.pending = append(j.pending, e)
+	j.pending, j.bytes = append(j.pending, pending{e, size}), j.bytes+size
 	j.change.Broadcast()
 }
 
@@ -244,9 +260,13 @@ func (j *Journal) take() []store.Event {
 		}
 		j.change.Wait()
 	}
-	n := min(len(j.pending), batchOpsMax)
-	batch := append([]store.Event(nil), j.pending[:n]...)
-	j.pending = j.pending[n:]
+	batch := make([]store.Event, min(len(j.pending), batchOpsMax))
+	for i := range batch {
+		batch[i] = j.pending[i].Event
+		j.bytes -= j.pending[i].size
+		j.pending[i] = pending{} // what is written is not held on to
+	}
+	j.pending = j.pending[len(batch):]
 	j.change.Broadcast()
 	return batch
 }
@@ -284,6 +304,7 @@ func (j *Journal) put(batch []store.Event) error {
 	flush := func(rv uint64) error {
 		ops = append(ops, clientv3.OpPut(j.prefix+"/version", strconv.FormatUint(rv, 10)))
 		err := j.commit(ops)
+		j.compact(int64(bytes))
 		ops, at, bytes = nil, map[string]int{}, 0
 		return err
 	}
@@ -325,11 +346,16 @@ func (j *Journal) commit(ops []clientv3.Op) error {
 		cancel()
 		switch {
 		case err == nil && answer.Succeeded:
+			j.revision = answer.Header.Revision
 			return nil
 		case err == nil:
 			return ErrTakenOver
 		case time.Now().After(until):
 			return fmt.Errorf("write to etcd: %w", err)
+		case isFull(err):
+			if err := j.makeRoom(context.Background()); err != nil {
+				return fmt.Errorf("write to etcd, which is full: %w", err)
+			}
 		}
 		time.Sleep(100 * time.Millisecond)
 	}

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -56,7 +59,7 @@ func (c *cluster) write(e store.Event, err error) uint64 {
 	if err != nil {
 		panic(err)
 	}
-	c.Append(e)
+	c.Append(e, kinds.Size(e.Object))
 	return e.RV
 }
 
@@ -136,7 +139,7 @@ func writeUntilKilled(dir string) {
 		if err != nil {
 			panic(err)
 		}
-		j.Append(e)
+		j.Append(e, kinds.Size(e.Object))
 		if i%50 == 0 {
 			_ = j.Wait(context.Background(), e.RV)
 		}
@@ -187,4 +190,47 @@ func BenchmarkAcknowledged(b *testing.B) {
 			b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "writes/s")
 		})
 	}
+}
+
+// Objects that are written again and again do not fill etcd by what they were before; and
+// one that is full all the same takes writes again, at the next start too.
+func TestHistoryIsThrownAway(t *testing.T) {
+	const quota, bytes = 32 << 20, 256 << 10
+	dir := t.TempDir()
+	c := &cluster{Store: store.New(store.WindowDefault)}
+	j, _, err := etcd.Open(context.Background(), etcd.Config{Dir: dir, QuotaBytes: quota}, func(store.Event) {})
+	require.NoError(t, err)
+	c.Journal = j
+	rv := c.write(c.Create(configMap("large", "0")))
+	for i := range 4 * quota / bytes {
+		rv = c.write(c.Update(configMap("large", strings.Repeat(strconv.Itoa(i%10), bytes)), 0))
+	}
+	require.NoError(t, c.Wait(context.Background(), rv))
+	info, err := os.Stat(dir + "/data/member/snap/db")
+	require.NoError(t, err)
+	t.Logf("%d MiB written, %d MiB kept", 4*quota>>20, info.Size()>>20)
+	require.Less(t, info.Size(), int64(quota))
+
+	fill(t, "unix://"+dir+"/client.sock")
+	rv = c.write(c.Create(configMap("after", "1")))
+	require.NoError(t, c.Wait(context.Background(), rv))
+	fill(t, "unix://"+dir+"/client.sock")
+	_ = c.Close() // it may have been in the middle of it
+	j, loaded, err := etcd.Open(context.Background(), etcd.Config{Dir: dir, QuotaBytes: quota}, func(store.Event) {})
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, loaded.RV, rv)
+	require.NoError(t, j.Close())
+}
+
+// fill writes one key over and over until etcd is full of what it was.
+func fill(t *testing.T, endpoint string) {
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, Logger: zap.NewNop()})
+	require.NoError(t, err)
+	defer client.Close()
+	for range 1000 {
+		if _, err = client.Put(t.Context(), "/filler", strings.Repeat("x", 1<<20)); err != nil {
+			break
+		}
+	}
+	require.ErrorIs(t, err, rpctypes.ErrNoSpace)
 }

@@ -30,15 +30,23 @@ type Config struct {
 	TLS *tls.Config
 	// Prefix of all keys; "" is "/seatrial".
 	Prefix string
+	// QuotaBytes is how large the etcd in Dir may grow; 0 is QuotaBytes.
+	QuotaBytes int64
 }
 
 // Limits of the embedded etcd.
 const (
-	quotaBytes   = 4 << 30
+	QuotaBytes   = 4 << 30
+	quotaParts   = 8 // of which one is written before history is thrown away
 	readyMax     = 60 * time.Second
 	requestBytes = 8 << 20
 	opsMax       = 1024
 	keepWrites   = "5m" // of history, which nobody reads
+
+	// Transactions that are kept besides: in memory, for other members to catch up by, of
+	// which there are none; and on the disk, for the next start to repeat.
+	keepInMemory = 64
+	keepOnDisk   = 2000
 )
 
 // Open takes the etcd over for this process and reads the cluster that it holds. durable
@@ -47,38 +55,44 @@ func Open(ctx context.Context, cfg Config, durable func(store.Event)) (*Journal,
 	if cfg.Prefix == "" {
 		cfg.Prefix = "/seatrial"
 	}
+	if cfg.QuotaBytes == 0 {
+		cfg.QuotaBytes = QuotaBytes
+	}
 	name := make([]byte, 16)
 	if _, err := rand.Read(name); err != nil {
 		return nil, nil, err
 	}
-	client, end, err := connect(ctx, cfg)
-	if err != nil {
+	j := &Journal{prefix: cfg.Prefix, owner: hex.EncodeToString(name), durable: durable, compactAt: min(compactBytes, cfg.QuotaBytes/quotaParts)}
+	if err := j.connect(ctx, cfg); err != nil {
 		return nil, nil, err
 	}
-	j, loaded, err := start(ctx, client, cfg.Prefix, hex.EncodeToString(name), durable, end)
+	loaded, err := j.start(ctx)
 	if err != nil {
-		return nil, nil, errors.Join(err, client.Close(), end())
+		return nil, nil, errors.Join(err, j.client.Close(), j.close())
 	}
 	return j, loaded, nil
 }
 
-func connect(ctx context.Context, cfg Config) (*clientv3.Client, func() error, error) {
+func (j *Journal) connect(ctx context.Context, cfg Config) error {
 	if len(cfg.Endpoints) > 0 {
 		c, err := clientv3.New(clientv3.Config{Endpoints: cfg.Endpoints, TLS: cfg.TLS, DialTimeout: attemptMax, Context: context.WithoutCancel(ctx), Logger: zap.NewNop()})
 		if err != nil {
-			return nil, nil, fmt.Errorf("etcd at %v: %w", cfg.Endpoints, err)
+			return fmt.Errorf("etcd at %v: %w", cfg.Endpoints, err)
 		}
-		return c, func() error { return nil }, nil
+		j.client, j.shrink, j.close = c, shrinkAll(c), func() error { return nil }
+		return nil
 	}
-	e, err := embedded(ctx, cfg.Dir)
+	e, err := embedded(ctx, cfg.Dir, cfg.QuotaBytes)
 	if err != nil {
-		return nil, nil, fmt.Errorf("etcd in %s: %w", cfg.Dir, err)
+		return fmt.Errorf("etcd in %s: %w", cfg.Dir, err)
 	}
-	return v3client.New(e.Server), func() error { e.Close(); return nil }, nil
+	j.client, j.close = v3client.New(e.Server), func() error { e.Close(); return nil }
+	j.shrink = func(context.Context) error { return e.Server.Backend().Defrag() }
+	return nil
 }
 
 // embedded starts an etcd of one member in this process.
-func embedded(ctx context.Context, dir string) (*embed.Etcd, error) {
+func embedded(ctx context.Context, dir string, quota int64) (*embed.Etcd, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -97,7 +111,8 @@ func embedded(ctx context.Context, dir string) (*embed.Etcd, error) {
 	c.ListenClientUrls, c.AdvertiseClientUrls = door("client.sock"), []url.URL{{Scheme: "http", Host: "localhost:2379"}}
 	c.ListenPeerUrls, c.AdvertisePeerUrls = door("peer.sock"), []url.URL{{Scheme: "http", Host: "localhost:2380"}}
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
-	c.QuotaBackendBytes, c.MaxRequestBytes, c.MaxTxnOps = quotaBytes, requestBytes, opsMax
+	c.QuotaBackendBytes, c.MaxRequestBytes, c.MaxTxnOps = quota, requestBytes, opsMax
+	c.SnapshotCatchUpEntries, c.SnapshotCount = keepInMemory, keepOnDisk
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, keepWrites
 	e, err := embed.StartEtcd(c)
 	if err != nil {

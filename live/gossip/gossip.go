@@ -162,8 +162,7 @@ func start(ctx context.Context, config Config, transport memberlist.Transport) (
 		known: map[string]*record{},
 	}
 	c := m.settings()
-	c.Transport = transport
-	list, err := memberlist.Create(c)
+	list, err := open(c, transport)
 	if err != nil {
 		stop()
 		m.queue.close()
@@ -174,6 +173,22 @@ func start(ctx context.Context, config Config, transport memberlist.Transport) (
 	m.loops.Go(func() { m.reconnect(ctx) })
 	m.alone = context.AfterFunc(ctx, m.shut)
 	return m, nil
+}
+
+func open(c *memberlist.Config, transport memberlist.Transport) (*memberlist.Memberlist, error) {
+	if transport == nil {
+		s, err := newStreams(c.BindAddr, c.BindPort, c.Logger)
+		if err != nil {
+			return nil, err
+		}
+		transport = s
+	}
+	c.Transport = transport
+	list, err := memberlist.Create(c)
+	if err != nil {
+		return nil, errors.Join(err, transport.Shutdown())
+	}
+	return list, nil
 }
 
 func newLife() string {

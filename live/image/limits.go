@@ -13,6 +13,7 @@ type Limits struct {
 	ManifestBytes  int64 // a manifest or an index
 	ConfigBytes    int64 // an image's configuration
 	PathBytesMax   int   // the name of an entry, or what a link points to
+	FolderBytes    int   // the names of one layer's folders together, which are remembered to its end
 	XattrsMax      int   // extended attributes of one entry
 	ArchiveEntries int   // entries of an archive of images
 	// PullStall is how long a registry may send nothing, in the middle of an answer or
@@ -30,6 +31,7 @@ func DefaultLimits() Limits {
 		ManifestBytes:  4 << 20,
 		ConfigBytes:    8 << 20,
 		PathBytesMax:   4095,
+		FolderBytes:    64 << 20,
 		XattrsMax:      64,
 		ArchiveEntries: 1 << 16,
 		PullStall:      time.Minute,
@@ -54,6 +56,7 @@ func (l Limits) withDefaults() Limits {
 	setInt64(&l.ManifestBytes, d.ManifestBytes)
 	setInt64(&l.ConfigBytes, d.ConfigBytes)
 	setInt(&l.PathBytesMax, d.PathBytesMax)
+	setInt(&l.FolderBytes, d.FolderBytes)
 	setInt(&l.XattrsMax, d.XattrsMax)
 	setInt(&l.ArchiveEntries, d.ArchiveEntries)
 	if l.PullStall == 0 {

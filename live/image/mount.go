@@ -12,6 +12,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
+
+	"seatrial.dev/seatrial/live/tree"
 )
 
 // Mounted says of which image a container is made.
@@ -208,7 +210,7 @@ func removeTree(dir string) error {
 	if len(below) > 0 {
 		return fmt.Errorf("remove %s: %s is still mounted", dir, below[0])
 	}
-	return os.RemoveAll(dir)
+	return tree.Remove(dir)
 }
 
 func mountsBelow(dir string) (out []string, err error) {

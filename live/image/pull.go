@@ -64,12 +64,27 @@ func (s *Store) reference(ref string) (name.Reference, error) {
 
 // plain says whether a registry is spoken to without TLS.
 func (s *Store) plain(registry string) bool {
-	host, _ := splitPort(registry)
-	if slices.Contains(s.config.PlainHTTP, registry) || slices.Contains(s.config.PlainHTTP, host) {
+	if s.named(registry) {
 		return true
 	}
+	host, _ := splitPort(registry)
 	ip := net.ParseIP(strings.Trim(host, "[]"))
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// named says whether people have named a registry as one without TLS.
+func (s *Store) named(registry string) bool {
+	host, _ := splitPort(registry)
+	return slices.Contains(s.config.PlainHTTP, registry) || slices.Contains(s.config.PlainHTTP, host)
+}
+
+// plainFrom says whom a registry may send to without TLS. One that is elsewhere may not
+// send this host to its own loopback, where programs listen that trust whoever is there.
+func (s *Store) plainFrom(registry string) func(host string) bool {
+	if s.plain(registry) {
+		return s.plain
+	}
+	return s.named
 }
 
 func (s *Store) pullAny(ctx context.Context, r name.Reference, auths []authn.AuthConfig) (im Image, err error) {
@@ -85,7 +100,7 @@ func (s *Store) pull(ctx context.Context, r name.Reference, auth authn.AuthConfi
 	d, err := remote.Get(r,
 		remote.WithContext(ctx),
 		remote.WithAuth(authn.FromConfig(auth)),
-		remote.WithTransport(&guard{next: remote.DefaultTransport, plain: s.plain, stall: s.config.Limits.PullStall}),
+		remote.WithTransport(&guard{next: remote.DefaultTransport, plain: s.plainFrom(r.Context().RegistryStr()), stall: s.config.Limits.PullStall}),
 		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: runtime.GOARCH}),
 		remote.WithJobs(layersAtOnce),
 		remote.WithUserAgent("seatrial"))

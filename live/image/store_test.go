@@ -295,6 +295,16 @@ func TestPullWithoutTLSIsForLoopbackAndNamedOnly(t *testing.T) {
 		_, _ = g.RoundTrip(r)
 	}
 	require.Equal(t, []string{"https://10.0.0.8:5000", "http://10.0.0.9:5000", "https://tokens.example.com"}, asked)
+
+	// A registry elsewhere may not send this host to its own loopback.
+	asked, g.plain = nil, s.plainFrom("registry.example.com")
+	for _, u := range []string{"http://127.0.0.1:10248/token", "http://localhost:2379/", "http://registry.lab/token"} {
+		r, err := http.NewRequest(http.MethodGet, u, nil)
+		require.NoError(t, err)
+		_, _ = g.RoundTrip(r)
+	}
+	require.Equal(t, []string{"https://127.0.0.1:10248", "https://localhost:2379", "http://registry.lab"}, asked)
+	require.True(t, s.plainFrom("127.0.0.1:5000")("127.0.0.1:5001"), "one that is here itself may have its tokens beside it")
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)

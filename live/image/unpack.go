@@ -44,6 +44,7 @@ type unpacker struct {
 	limits Limits
 	seen   unpacked
 	dirs   []dirTime // times of folders, set at the end: what is put in changes them
+	named  int       // bytes of their names
 
 	// The folder of the last entry: most entries follow one of the same folder, and
 	// a name of one element cannot leave it.
@@ -364,6 +365,9 @@ func (u *unpacker) attributes(at *os.Root, name, base string, h *tar.Header) err
 	}
 	if err := f.Chmod(modeOf(h)); err != nil {
 		return err
+	}
+	if u.named += len(name); u.named > u.limits.FolderBytes {
+		return &LimitError{"FolderBytes", int64(u.limits.FolderBytes), "the layer's folders have too long names together"}
 	}
 	u.dirs = append(u.dirs, dirTime{name, h.ModTime})
 	return u.xattrs(int(f.Fd()), h)

@@ -59,7 +59,7 @@ func TestUnpack(t *testing.T) {
 		if err != nil {
 			return fmt.Sprintf("refused: %v\n", strings.ReplaceAll(err.Error(), dir, "DIR"))
 		}
-		return tree(t, root) + fmt.Sprintf("%d entries, %d bytes\n", size.Entries, size.Bytes)
+		return treeOf(t, root) + fmt.Sprintf("%d entries, %d bytes\n", size.Entries, size.Bytes)
 	})
 }
 
@@ -129,8 +129,8 @@ func layerOf(t testing.TB, lines string) []byte {
 // netRaw is the file capability CAP_NET_RAW+ep, as the kernel keeps it.
 const netRaw = "\x01\x00\x00\x02\x00\x20\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00"
 
-// tree prints a folder: type and mode, owner, name, content or target, attributes.
-func tree(t testing.TB, root string) string {
+// treeOf prints a folder: type and mode, owner, name, content or target, attributes.
+func treeOf(t testing.TB, root string) string {
 	var out strings.Builder
 	require.NoError(t, filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -252,4 +252,15 @@ func FuzzUnpack(f *testing.F) {
 		require.NoError(t, unix.Stat(outside, &st))
 		require.Equal(t, 1, int(st.Nlink), "a hard link to what is outside")
 	})
+}
+
+// TestUnpackRemembersOnlySoManyFolders has an archive that names one folder a hundred
+// times: small when zipped, and every name would be kept in memory to the end.
+func TestUnpackRemembersOnlySoManyFolders(t *testing.T) {
+	needRoot(t)
+	name := strings.Repeat("d", 200)
+	_, err := unpack(context.Background(), t.TempDir(), bytes.NewReader(layerOf(t, strings.Repeat("dir "+name+"\n", 100))), Limits{FolderBytes: 10_000})
+	var over *LimitError
+	require.ErrorAs(t, err, &over)
+	require.Equal(t, "FolderBytes", over.Limit)
 }

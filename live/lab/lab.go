@@ -16,6 +16,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"seatrial.dev/seatrial/live/runtime/cgroup"
+	"seatrial.dev/seatrial/live/tree"
 )
 
 // Lab is one that is up, in whatever process it was made. Its methods may be called
@@ -366,11 +367,11 @@ func removeDirs(s *state) error {
 		if e.Name() == "state.json" {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+		if err := tree.Remove(filepath.Join(dir, e.Name())); err != nil {
 			return fmt.Errorf("lab %s: %w", s.Config.Name, err)
 		}
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	if err := tree.Remove(dir); err != nil {
 		return err
 	}
 	for _, d := range s.MadeDirs {

@@ -249,6 +249,9 @@ func listen(dir string) (f *os.File, err error) {
 		}
 		defer l.Close()
 		l.SetUnlinkOnClose(false)
+		if err := os.Chmod(path, 0o600); err != nil { // whatever the umask: it takes commands for root
+			return err
+		}
 		f, err = l.File()
 		return err
 	})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // upAndWait is the process that TestUpIsKilled kills.
@@ -133,4 +134,17 @@ func TestLimits(t *testing.T) {
 	require.Error(t, (&Config{Name: "a", Subnet: DefaultSubnet, Hosts: make([]Host, hostsMax+1)}).validate())
 	s := make([]Service, servicesMax+1)
 	require.ErrorContains(t, (&Host{Name: "a", Addr: NodeAddr(DefaultSubnet, 0), Services: s}).validate(DefaultSubnet), "9 services: want at most 8")
+}
+
+// TestOrdersAreForRoot: the socket takes commands for root, whatever umask the lab is made
+// with.
+func TestOrdersAreForRoot(t *testing.T) {
+	defer unix.Umask(unix.Umask(0))
+	dir := t.TempDir()
+	f, err := listen(dir)
+	require.NoError(t, err)
+	defer f.Close()
+	info, err := os.Stat(filepath.Join(dir, ordersName))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 }

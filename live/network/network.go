@@ -195,10 +195,23 @@ func (n *Network) setupBridge() error {
 		return fmt.Errorf("there is a device of that name, of kind %s", l.Type())
 	}
 	n.bridge = l
+	if err := withoutIPv6(l.Attrs().Name); err != nil {
+		return err
+	}
 	if err := n.setAddress(l, netip.PrefixFrom(gateway(n.host.PodCIDR), n.host.PodCIDR.Bits())); err != nil {
 		return err
 	}
 	return n.handle.LinkSetUp(l)
+}
+
+// withoutIPv6 keeps the host from listening to what pods say of IPv6 on a device: their
+// router advertisements would lead the host's own packets to them (CVE-2020-10749).
+func withoutIPv6(device string) error {
+	err := os.WriteFile("/proc/sys/net/ipv6/conf/"+device+"/disable_ipv6", []byte("1"), 0o644)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // the kernel has none
+	}
+	return err
 }
 
 // setAddress gives the device this address and no other.

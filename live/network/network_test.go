@@ -362,3 +362,48 @@ func BenchmarkAddPod(b *testing.B) {
 	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "median-µs")
 	b.ReportMetric(float64(took[len(took)*9/10].Microseconds()), "p90-µs")
 }
+
+// TestBadRouteKeepsNoOther: one node's address that is on no link does not keep the ways
+// to all others from being made.
+func TestBadRouteKeepsNoOther(t *testing.T) {
+	needRoot(t)
+	sw, one := newNetns(t, "switch"), newNetns(t, "one")
+	link(t, sw, one, "to-one", "10.99.0.1")
+	n := setup(t, one, Host{PodCIDR: netip.MustParsePrefix("10.244.1.0/24"), NodeIP: netip.MustParseAddr("10.99.0.1")})
+	routes := []NodeRoute{{netip.MustParsePrefix("10.244.2.0/24"), netip.MustParseAddr("203.0.113.1")}}
+	for i := range 16 {
+		routes = append(routes, NodeRoute{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(10 + i), 0}), 24), netip.AddrFrom4([4]byte{10, 99, 0, byte(10 + i)})})
+	}
+	err := n.SetRoutes(routes)
+	require.ErrorContains(t, err, "route to 10.244.2.0/24 by 203.0.113.1")
+	require.Len(t, ours(t, n), 16)
+	require.NoError(t, n.Remove())
+}
+
+// TestPodsAreNoRouters: neither the host nor another pod takes a pod for an IPv6 router.
+func TestPodsAreNoRouters(t *testing.T) {
+	needRoot(t)
+	if _, err := os.Stat("/proc/sys/net/ipv6"); err != nil {
+		t.Skip("NOT RUN: the kernel has no IPv6")
+	}
+	for _, mode := range []Mode{Direct, VXLAN} {
+		sw, one := newNetns(t, "switch"), newNetns(t, "one")
+		link(t, sw, one, "to-one", "10.99.0.1")
+		n := setup(t, one, Host{PodCIDR: netip.MustParsePrefix("10.244.1.0/24"), NodeIP: netip.MustParseAddr("10.99.0.1"), Mode: mode})
+		p := add(t, n, "a-1")
+		said := func(ns, file string) (text string) {
+			within(t, ns, func() {
+				raw, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + file)
+				require.NoError(t, err)
+				text = strings.TrimSpace(string(raw))
+			})
+			return text
+		}
+		require.Equal(t, "1", said(one, DefaultBridge+"/disable_ipv6"))
+		if mode == VXLAN {
+			require.Equal(t, "1", said(one, n.vxlanName()+"/disable_ipv6"))
+		}
+		require.Equal(t, "0", said(p.Netns, podDevice+"/accept_ra"))
+		require.NoError(t, n.Remove())
+	}
+}

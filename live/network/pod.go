@@ -149,6 +149,9 @@ func (n *Network) setupInside(in *netlink.Handle, p Pod) error {
 	if err := in.AddrAdd(l, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(p.IP, n.host.PodCIDR.Bits()))}); err != nil {
 		return fmt.Errorf("address %s: %w", p.IP, err)
 	}
+	if err := deafToRouters(podDevice); err != nil {
+		return err
+	}
 	if err := in.LinkSetUp(l); err != nil {
 		return err
 	}
@@ -156,6 +159,15 @@ func (n *Network) setupInside(in *netlink.Handle, p Pod) error {
 		return fmt.Errorf("default route by %s: %w", n.Gateway(), err)
 	}
 	return nil
+}
+
+// deafToRouters keeps a pod from being led astray by another one's advertisements.
+func deafToRouters(device string) error {
+	err := os.WriteFile("/proc/sys/net/ipv6/conf/"+device+"/accept_ra", []byte("0"), 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the kernel has no IPv6
+	}
+	return err
 }
 
 // DelPod takes a pod off the network. It is no error if it is not on it.

@@ -49,6 +49,9 @@ func (n *Network) setupVXLAN(uplink netlink.Link) error {
 		}
 	}
 	n.vxlan = l
+	if err := withoutIPv6(l.Attrs().Name); err != nil {
+		return err
+	}
 	if err := n.setAddress(l, netip.PrefixFrom(n.host.PodCIDR.Addr(), 32)); err != nil {
 		return err
 	}
@@ -109,16 +112,17 @@ func (n *Network) setRoutes(want map[string]NodeRoute) error {
 			return fmt.Errorf("remove the route to %s: %w", r.Dst, err)
 		}
 	}
+	var problems []error // a node with a bad address does not keep the others from theirs
 	for _, w := range missing {
 		if err := n.handle.RouteReplace(n.route(w)); err != nil {
 			hint := ""
 			if n.vxlan == nil && (errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH)) {
 				hint = " (it is not on a link of this host: mode vxlan does not need that)"
 			}
-			return fmt.Errorf("route to %s by %s%s: %w", w.PodCIDR, w.NodeIP, hint, err)
+			problems = append(problems, fmt.Errorf("route to %s by %s%s: %w", w.PodCIDR, w.NodeIP, hint, err))
 		}
 	}
-	return nil
+	return errors.Join(problems...)
 }
 
 // route goes by the node's address, or by the address of the node's VXLAN device, which

@@ -376,14 +376,16 @@ func validateCommand(args, env []string) error {
 		return &Error{Kind: KindStart, Text: "no command specified"}
 	}
 	size := 0
-	for _, s := range args {
+	// Values are not quoted: they may be secret, and the error is for events.
+	for i, s := range args {
 		if size += len(s) + 1; strings.Contains(s, "\x00") {
-			return invalid("args", s, "want no zero byte")
+			return &Error{Kind: KindInvalid, Text: fmt.Sprintf("args[%d]: want no zero byte", i)}
 		}
 	}
 	for _, s := range env {
 		if size += len(s) + 1; strings.Contains(s, "\x00") || strings.IndexByte(s, '=') < 1 {
-			return invalid("env", s, "want NAME=value, without a zero byte")
+			name, _, _ := strings.Cut(s, "=")
+			return invalid("env", name, "want NAME=value, without a zero byte")
 		}
 	}
 	if size > ArgsBytesMax {

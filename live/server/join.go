@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -37,9 +36,9 @@ const RenewPath = "/renew"
 // Limits of joining.
 const (
 	joinBytesMax    = 64 << 10
-	joinAddresses   = 16
 	joinAtOnceMax   = 16
-	nodeNameMax     = 63 // a label's length: a node's name is the value of kubernetes.io/hostname
+	joinBodyMax     = 10 * time.Second // for a request to arrive
+	nodeNameMax     = 63               // a label's length: a node's name is the value of kubernetes.io/hostname
 	silenceMin      = 40 * time.Second
 	nodesGroup      = "system:nodes"
 	nodeUserPrefix  = "system:node:"
@@ -48,9 +47,8 @@ const (
 
 // JoinRequest is what an agent sends, with its token as the bearer.
 type JoinRequest struct {
-	Node      string   `json:"node"`      // the name that it wants
-	CSR       string   `json:"csr"`       // a certificate request in PEM; of it only the key is used
-	Addresses []string `json:"addresses"` // by which the agent is reached
+	Node string `json:"node"` // the name that it wants
+	CSR  string `json:"csr"`  // a certificate request in PEM; of it only the key is used
 }
 
 // JoinAnswer is what it gets.
@@ -103,6 +101,8 @@ func (j *Joiner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("more than %d agents join at once", joinAtOnceMax), http.StatusTooManyRequests)
 		return
 	}
+	// Who sends a byte now and then has one of few slots.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(joinBodyMax))
 	answer, err := j.join(r)
 	var no refusal
 	switch {
@@ -159,7 +159,7 @@ func (j *Joiner) join(r *http.Request) (*JoinAnswer, error) {
 		return nil, err
 	}
 	u := auth.User{Name: nodeUserPrefix + q.Node, Groups: []string{nodesGroup}}
-	cert, err := j.authority.Host(rand.Reader, csr.PublicKey, u, append([]string{q.Node}, q.Addresses...), certs.For(time.Now(), j.span))
+	cert, err := j.authority.Host(rand.Reader, csr.PublicKey, u, certs.For(time.Now(), j.span))
 	if err != nil {
 		return nil, err
 	}
@@ -244,15 +244,6 @@ func (q *JoinRequest) check() (*x509.CertificateRequest, error) {
 	}
 	if len(q.Node) > nodeNameMax {
 		return nil, fmt.Errorf("node %q: want at most %d characters", q.Node, nodeNameMax)
-	}
-	if len(q.Addresses) == 0 || len(q.Addresses) > joinAddresses {
-		return nil, fmt.Errorf("addresses: %d of them; want 1 to %d", len(q.Addresses), joinAddresses)
-	}
-	for _, a := range q.Addresses {
-		ip, err := netip.ParseAddr(a)
-		if err != nil || ip.IsUnspecified() || ip.IsMulticast() {
-			return nil, fmt.Errorf("addresses: %q is not the address of a host", a)
-		}
 	}
 	block, _ := pem.Decode([]byte(q.CSR))
 	if block == nil || block.Type != blockRequestPEM {

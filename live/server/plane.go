@@ -26,6 +26,12 @@ const (
 	turnMax     = 5 * time.Millisecond // work of its own between two looks at who waits
 	callsMax    = 256                  // callers that are handed on without waiting for their turn
 	journalWait = 30 * time.Second     // how long a caller waits for etcd
+
+	// historyBytesMax is how much of the last writes is kept for watches to resume from,
+	// as the size of their objects: one object may be written again and again, and be
+	// of a mebibyte.
+	historyBytesMax = 64 << 20
+	writeBytesMin   = 1 << 9 // what each counts at least
 )
 
 var errEnded = errors.New("the server is stopping")
@@ -40,6 +46,7 @@ type Plane struct {
 	watched [kinds.Count]bool // by the scheduler
 	journal *etcd.Journal
 	fed     uint64 // version up to which writes were handed on
+	history history
 	problem func(error)
 
 	calls chan func()
@@ -192,10 +199,31 @@ func (p *Plane) feed(now time.Time) {
 		if err != nil {
 			panic(fmt.Sprintf("server: write %d is gone before it was handed on: %v", p.fed, err))
 		}
-		p.journal.Append(e)
+		size := kinds.Size(e.Object)
+		p.journal.Append(e, size)
 		p.view.Apply(e)
 		p.show(now, e)
+		if forget := p.history.add(max(size, writeBytesMin)); forget > 0 {
+			st.Forget(p.fed - uint64(len(p.history.sizes)))
+		}
 	}
+}
+
+// history is how much the writes of the log take.
+type history struct {
+	sizes []int64 // of each that is kept, oldest first
+	bytes int64
+}
+
+// add takes a write in and says how many of the oldest are too many now.
+func (h *history) add(size int64) (forget int) {
+	h.sizes, h.bytes = append(h.sizes, size), h.bytes+size
+	for h.bytes > historyBytesMax && len(h.sizes)-forget > 1 {
+		h.bytes -= h.sizes[forget]
+		forget++
+	}
+	h.sizes = h.sizes[forget:]
+	return forget
 }
 
 // turn lets the deciders work for a while; busy says that there is more to do.

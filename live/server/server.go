@@ -24,7 +24,24 @@ import (
 	"seatrial.dev/seatrial/cluster/store"
 	"seatrial.dev/seatrial/ctrl/all"
 	"seatrial.dev/seatrial/live/etcd"
+	"seatrial.dev/seatrial/live/turnstile"
 )
+
+// Limits of connections to the API. Half of the files that the process may open are left
+// to etcd and all else.
+const (
+	connectionsMax  = 8192
+	connectionShare = 8 // one address has an eighth of them: that of a node, for all its pods
+)
+
+// connections is how many may be open at a time.
+func connections() int {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return connectionsMax / 2 // it cannot fail for a process' own
+	}
+	return int(min(l.Cur/2, connectionsMax))
+}
 
 // shutdownMax is how long requests that are being answered may take when the server ends.
 const shutdownMax = 2 * time.Second
@@ -70,6 +87,8 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.listener, err = net.Listen("tcp", s.cfg.Listen); err != nil {
 		return fmt.Errorf("open the API's port: %w; another server runs here, or choose another by --listen", err)
 	}
+	all := connections()
+	s.listener = turnstile.New(s.listener, all, all/connectionShare)
 	if err := s.openPlane(ctx); err != nil {
 		return err
 	}
@@ -114,6 +133,7 @@ func (s *Server) openPlane(ctx context.Context) error {
 	if err := s.who.Configure(&cfg); err != nil {
 		return err
 	}
+	cfg.Admit = s.cfg.keepAddresses(cfg.Admit)
 	relay, err := NewRelay(s.plane, s.keys.relayConfig())
 	if err != nil {
 		return err

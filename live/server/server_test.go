@@ -224,7 +224,7 @@ func request(t *testing.T, node string) (server.JoinRequest, []byte) {
 	require.NoError(t, err)
 	text, err := certs.KeyPEM(key)
 	require.NoError(t, err)
-	return server.JoinRequest{Node: node, Addresses: []string{"192.0.2.7"}, CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))}, text
+	return server.JoinRequest{Node: node, CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))}, text
 }
 
 func TestJoin(t *testing.T) {
@@ -258,9 +258,6 @@ func TestJoin(t *testing.T) {
 	bad := good
 	bad.Node = "../n1"
 	refused(token, bad, 422, "node")
-	bad = good
-	bad.Addresses = []string{"example.com"}
-	refused(token, bad, 422, "addresses")
 	bad = good
 	bad.CSR = "nothing"
 	refused(token, bad, 422, "csr")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,10 +16,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"seatrial.dev/seatrial/cluster/api"
+	"seatrial.dev/seatrial/cluster/auth"
 	"seatrial.dev/seatrial/cluster/auth/certs"
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/live/client"
@@ -46,6 +49,7 @@ const (
 	schedulerConfig = "/run/seatrial/scheduler.yaml"
 	serverData      = lab.DataDir + "/server"
 	agentData       = lab.DataDir + "/agent"
+	tokenFile       = "token"
 )
 
 // The programs beside seatrial.
@@ -166,11 +170,41 @@ func (t *Testbed) up(ctx context.Context, cfg *Config) error {
 		return err
 	}
 	for i, n := range cfg.Nodes {
-		if err := t.lab.AddService(ctx, n.Name, agentService(cfg, i, token, hash)); err != nil {
+		// Not as an argument, which every user of the machine can read.
+		if err := os.WriteFile(filepath.Join(lab.DataPath(cfg.Dir, n.Name), tokenFile), []byte(token+"\n"), 0o600); err != nil {
+			return err
+		}
+		if err := t.lab.AddService(ctx, n.Name, agentService(cfg, i, hash)); err != nil {
 			return err
 		}
 	}
-	return t.ready(ctx)
+	if err := t.ready(ctx); err != nil {
+		return err
+	}
+	return t.label(ctx, cfg.Nodes)
+}
+
+// label gives nodes the labels that they may not give themselves.
+func (t *Testbed) label(ctx context.Context, nodes []*corev1.Node) error {
+	for _, n := range nodes {
+		labels := map[string]string{}
+		for k, v := range n.Labels {
+			if !auth.NodeMayLabel(k) {
+				labels[k] = v
+			}
+		}
+		if len(labels) == 0 {
+			continue
+		}
+		body, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": labels}})
+		if err != nil {
+			return err
+		}
+		if _, err := t.client.Do(ctx, api.Patch(kinds.RefOf(n), types.MergePatchType, body)); err != nil {
+			return fmt.Errorf("label node %s: %w", n.Name, err)
+		}
+	}
+	return nil
 }
 
 // lab is the hosts: the server's has its service from the start, the others get theirs
@@ -201,16 +235,18 @@ func (c *Config) serverHost(at netip.Addr) lab.Host {
 
 // agentService is one node's agent. Its capacity is the scenario's: the hosts share a
 // machine.
-func agentService(c *Config, i int, token, hash string) lab.Service {
+func agentService(c *Config, i int, hash string) lab.Service {
 	n := c.Nodes[i]
 	argv := []string{filepath.Join(programDir, agentProgram),
-		"--server", "https://" + lab.ServerAddr(c.Subnet, 0).String() + ":" + apiPort, "--token", token, "--ca-hash", hash,
+		"--server", "https://" + lab.ServerAddr(c.Subnet, 0).String() + ":" + apiPort, "--token-file", lab.DataDir + "/" + tokenFile, "--ca-hash", hash,
 		"--node-name", n.Name, "--node-ip", lab.NodeAddr(c.Subnet, i).String(), "--data-dir", agentData, "--images-dir", imagesDir,
 		// The hosts have the machine's disk and memory, of which others may use much.
 		"--eviction-hard", "nodefs.available<256Mi,imagefs.available<256Mi,nodefs.inodesFree<1%,memory.available<64Mi,pid.available<1%",
 		"--cgroup-root", lab.Cgroup(c.Name, n.Name) + "/pods", "--network-mode", string(c.Mode)}
 	for _, k := range sorted(n.Labels) {
-		argv = append(argv, "--label", k+"="+n.Labels[k])
+		if auth.NodeMayLabel(k) {
+			argv = append(argv, "--label", k+"="+n.Labels[k])
+		}
 	}
 	for _, taint := range n.Spec.Taints {
 		argv = append(argv, "--taint", taint.ToString())

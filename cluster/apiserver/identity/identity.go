@@ -55,7 +55,10 @@ type Identity struct {
 	issuer  *satoken.Issuer
 	always  []auth.Authenticator // that need not ask the cluster
 	issued  []auth.Authenticator // of the tokens that it issues: on its goroutine and at its time
-	store   *store.Store         // the cluster's, set by Prepare and used on its goroutine
+	// The same two, each by itself.
+	joining  *bootstraptoken.Tokens
+	accounts *satoken.Authenticator
+	store    *store.Store // the cluster's, set by Prepare and used on its goroutine
 
 	mu    sync.RWMutex // held to write by Observe
 	index *rbac.Index  // nil without mode RBAC
@@ -70,7 +73,8 @@ func New(c apiserver.Cluster, issuer *satoken.Issuer, cfg Config) (*Identity, er
 		return nil, err
 	}
 	i := &Identity{cluster: c, cfg: cfg, issuer: issuer, chain: auth.Chain{auth.Privileged{}}}
-	i.issued = []auth.Authenticator{bootstraptoken.New(i.look), satoken.NewAuthenticator(issuer, i.look)}
+	i.joining, i.accounts = bootstraptoken.New(i.look), satoken.NewAuthenticator(issuer, i.look)
+	i.issued = []auth.Authenticator{i.joining, i.accounts}
 	if len(cfg.Clients) > 0 {
 		i.always = append(i.always, certs.NewClientAuth(cfg.Clients...))
 	}

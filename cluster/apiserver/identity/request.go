@@ -11,6 +11,7 @@ import (
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/apiserver"
 	"seatrial.dev/seatrial/cluster/auth"
+	"seatrial.dev/seatrial/cluster/auth/bootstraptoken"
 	"seatrial.dev/seatrial/cluster/auth/noderestriction"
 	"seatrial.dev/seatrial/cluster/kinds"
 )
@@ -58,18 +59,23 @@ type asked struct {
 	failed error // the cluster could not be asked
 }
 
-// Authenticate implements auth.Authenticator; the wall's clock is not looked at.
+// Authenticate implements auth.Authenticator; the wall's clock is not looked at. Whether
+// a token is signed is found out before the cluster is asked.
 func (a *asked) Authenticate(_ time.Time, c *auth.Credentials) (id auth.Identity, ok bool, err error) {
-	if c.Bearer == "" {
-		return auth.Identity{}, false, nil
+	token, signed, err := a.i.accounts.Verify(c)
+	switch {
+	case err != nil:
+		return auth.Identity{}, false, err
+	case signed:
+		a.failed = a.i.cluster.Do(a.ctx, func(now time.Time, _ *api.API) {
+			id, err = a.i.accounts.Known(now, token)
+			ok = err == nil
+		})
+	case bootstraptoken.HasForm(c.Bearer):
+		a.failed = a.i.cluster.Do(a.ctx, func(now time.Time, _ *api.API) {
+			id, ok, err = a.i.joining.Authenticate(now, c)
+		})
 	}
-	a.failed = a.i.cluster.Do(a.ctx, func(now time.Time, _ *api.API) {
-		for _, z := range a.i.issued {
-			if id, ok, err = z.Authenticate(now, c); ok || err != nil {
-				return
-			}
-		}
-	})
 	return id, ok, err
 }
 

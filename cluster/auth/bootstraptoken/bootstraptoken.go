@@ -42,6 +42,9 @@ type Tokens struct {
 // New finds secrets by look: the Get of a store or the Object of a view.
 func New(look func(kinds.Ref) kinds.Object) *Tokens { return &Tokens{look} }
 
+// HasForm says whether a bearer token may be one of these.
+func HasForm(bearer string) bool { return form.MatchString(bearer) }
+
 // Authenticate passes over what has not the form of such a token, or is of none that
 // there is. A token that is there and may not be used is an error.
 func (t *Tokens) Authenticate(now time.Time, c *auth.Credentials) (auth.Identity, bool, error) {

@@ -142,9 +142,11 @@ func (a *Authority) Client(rand io.Reader, u auth.User, valid Span) (*Pair, erro
 	return p, nil
 }
 
-// Host certifies the key of a host that is both a client, as user u, and a server at
-// these addresses: what a node's agent needs.
-func (a *Authority) Host(rand io.Reader, public crypto.PublicKey, u auth.User, hosts []string, valid Span) (*x509.Certificate, error) {
+// Host certifies the key of a host that is both a client, as user u, and a server: what
+// a node's agent needs. As a server it is known by u too (see live/server's Relay), and
+// by no name or address: whoever trusts the authority for servers would take it for
+// whatever host it named, the API server among them.
+func (a *Authority) Host(rand io.Reader, public crypto.PublicKey, u auth.User, valid Span) (*x509.Certificate, error) {
 	if u.Name == "" {
 		return nil, errors.New("issue a host's certificate: the user has no name")
 	}
@@ -153,7 +155,6 @@ func (a *Authority) Host(rand io.Reader, public crypto.PublicKey, u auth.User, h
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	}
-	name(t, hosts)
 	c, err := certify(rand, a.Cert, a.Key, t, valid, public)
 	if err != nil {
 		return nil, fmt.Errorf("issue a host's certificate for %s: %w", u.Name, err)

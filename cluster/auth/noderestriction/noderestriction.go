@@ -19,9 +19,6 @@ import (
 	"seatrial.dev/seatrial/cluster/view"
 )
 
-// labelPrefix begins the labels of a node by which people keep pods to trusted nodes.
-const labelPrefix = "node-restriction.kubernetes.io/"
-
 // CheckWrite refuses a write with a Forbidden. stored is the object as it is, nil of a
 // create; of an eviction or a binding it is the pod.
 func CheckWrite(u *auth.User, r *api.Request, stored kinds.Object) error {
@@ -74,8 +71,13 @@ func pod(node string, r *api.Request, stored kinds.Object) string {
 	default:
 		return fmt.Sprintf("unexpected operation %q, node %q can only create and delete mirror pods", r.Verb, node)
 	}
-	if p, ok := stored.(*corev1.Pod); ok && p.Spec.NodeName != node {
+	p, ok := stored.(*corev1.Pod)
+	switch o, _ := r.Object.(*corev1.Pod); {
+	case !ok:
+	case p.Spec.NodeName != node:
 		return fmt.Sprintf("node %q can only %s with spec.nodeName set to itself", node, what)
+	case r.Subresource == api.SubStatus && o != nil && !maps.Equal(p.Labels, o.Labels): // they are by what services find pods
+		return fmt.Sprintf("node %q cannot update labels through pod status", node)
 	}
 	return ""
 }
@@ -137,7 +139,12 @@ func itself(node string, r *api.Request, stored kinds.Object) string {
 	was, _ := stored.(*corev1.Node)
 	if was == nil || r.Verb == api.VerbCreate { // one that is there already is refused as such
 		was = &corev1.Node{}
-	} else if r.Subresource == "" {
+	}
+	// All other nodes send what is for the range to its node.
+	if r.Subresource == "" && (o.Spec.PodCIDR != was.Spec.PodCIDR || !slices.Equal(o.Spec.PodCIDRs, was.Spec.PodCIDRs)) {
+		return fmt.Sprintf("node %q is not allowed to modify spec.podCIDR and spec.podCIDRs", node)
+	}
+	if r.Subresource == "" && r.Verb != api.VerbCreate {
 		switch {
 		case !equality.Semantic.DeepEqual(was.Spec.Taints, o.Spec.Taints):
 			return fmt.Sprintf("node %q is not allowed to modify taints", node)
@@ -157,8 +164,7 @@ func restricted(was, now map[string]string) []string {
 	for _, both := range [][2]map[string]string{{was, now}, {now, was}} {
 		for _, key := range slices.Sorted(maps.Keys(both[0])) {
 			value, ok := both[1][key]
-			domain, _, _ := strings.Cut(key, "/")
-			if (!ok || value != both[0][key]) && strings.HasSuffix("."+domain+"/", "."+labelPrefix) && !slices.Contains(out, key) {
+			if (!ok || value != both[0][key]) && !auth.NodeMayLabel(key) && !slices.Contains(out, key) {
 				out = append(out, key)
 			}
 		}
@@ -190,6 +196,29 @@ func CheckToken(u *auth.User, look func(kinds.Ref) kinds.Object, account kinds.K
 		return forbidden(at, fmt.Sprintf("the UID in the bound object reference (%s) does not match the UID in record. The object might have been deleted and then recreated", to.UID))
 	case p.Spec.NodeName != node:
 		return forbidden(at, "node requested token bound to a pod scheduled on a different node")
+	case len(q.Spec.Audiences) > 1:
+		return forbidden(at, "node may only request 0 or 1 audiences")
+	}
+	audience := "" // the API server's own
+	if len(q.Spec.Audiences) == 1 {
+		audience = q.Spec.Audiences[0]
+	}
+	if !asksFor(p, audience) {
+		return forbidden(at, fmt.Sprintf("audience %q not found in pod spec volume", audience))
 	}
 	return nil
+}
+
+// asksFor says whether a pod has a volume with a token for an audience: what it does not
+// ask for, its node has no use for.
+func asksFor(p *corev1.Pod, audience string) bool {
+	for i := range p.Spec.Volumes {
+		v := p.Spec.Volumes[i].Projected
+		if v != nil && slices.ContainsFunc(v.Sources, func(s corev1.VolumeProjection) bool {
+			return s.ServiceAccountToken != nil && s.ServiceAccountToken.Audience == audience
+		}) {
+			return true
+		}
+	}
+	return false
 }

@@ -233,6 +233,24 @@ func TestOthersCanCheck(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestVerifyAsksNobody: a token that is forged is refused without a look at any object.
+func TestVerifyAsksNobody(t *testing.T) {
+	s := newSession(t)
+	token := s.mint(t)
+	a := satoken.NewAuthenticator(s.issuer, func(r kinds.Ref) kinds.Object { panic("asked for " + r.String()) })
+	_, ok, err := a.Verify(&auth.Credentials{Bearer: token})
+	require.NoError(t, err)
+	require.True(t, ok)
+	parts := strings.Split(token, ".")
+	forged := parts[0] + "." + parts[1] + "." + strings.Repeat("A", len(parts[2]))
+	_, ok, err = a.Verify(&auth.Credentials{Bearer: forged})
+	require.ErrorContains(t, err, "signature is by none of the cluster's keys")
+	require.False(t, ok)
+	_, ok, err = a.Verify(&auth.Credentials{Bearer: "abcdef.0123456789abcdef"})
+	require.NoError(t, err)
+	require.False(t, ok)
+}
+
 func (s *session) mint(t testing.TB) string {
 	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "till", Namespace: "shop", UID: "u"}}
 	s.objects[kinds.RefOf(sa)] = sa

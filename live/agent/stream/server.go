@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"seatrial.dev/seatrial/live/runtime"
+	"seatrial.dev/seatrial/live/turnstile"
 )
 
 // APIServerName is the common name of the API server's certificate towards agents.
@@ -36,7 +37,12 @@ const (
 	idleTimeout   = 90 * time.Second // of a connection without a request
 	IdleMax       = 4 * time.Hour    // of a session in which nothing is said
 	lingerMax     = 5 * time.Second  // for the client to take the rest when a session is over
-	openMax       = 30 * time.Second // for the client to open the streams it announced
+
+	// Connections of one address, and of all; a pod can open some, too.
+	connectionsPerAddrMax = SessionsMax + 64
+	connectionsMax        = 2 * connectionsPerAddrMax
+
+	openMax = 30 * time.Second // for the client to open the streams it announced
 )
 
 // Place is where a pod is on this host, and one of its containers if one was asked for.
@@ -129,7 +135,7 @@ func (r reports) Write(line []byte) (int, error) {
 
 // Serve answers on a listener, which it closes, until Close.
 func (s *Server) Serve(l net.Listener) error {
-	err := s.http.ServeTLS(l, "", "")
+	err := s.http.ServeTLS(turnstile.New(l, connectionsMax, connectionsPerAddrMax), "", "")
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"seatrial.dev/seatrial/live/runtime"
+	"seatrial.dev/seatrial/live/tree"
 	"seatrial.dev/seatrial/nodeagent/inject"
 )
 
@@ -187,7 +188,7 @@ func Teardown(dir string) error {
 	if len(mounts) > 0 {
 		return fmt.Errorf("remove the volumes in %s: still mounted: %v", dir, mounts)
 	}
-	return os.RemoveAll(dir)
+	return tree.Remove(dir)
 }
 
 // mountsBelow are the mounts below a folder, in the order in which they were made.
