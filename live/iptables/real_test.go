@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -66,6 +68,29 @@ status: {loadBalancer: {ingress: [{ip: 10.99.0.2}]}}
 `
 
 var whereIs = map[string]string{"10.244.1.2": "n1", "10.244.1.3": "n1", "10.244.2.2": "n2"}
+
+// TestRestorerNeverAnswers: with a program that does not read on, each script has one of
+// its own.
+func TestRestorerNeverAnswers(t *testing.T) {
+	needRoot(t)
+	tables := open(t, newMachine(t, "m"), NFTables)
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"x-restore": "case \"$*\" in *verbose*) exit 7;; esac\nexec iptables-nft-restore \"$@\"",
+		"x-save":    "exec iptables-nft-save \"$@\"",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755))
+	}
+	tables.program = filepath.Join(dir, "x")
+	d := newDesk(node())
+	for i := range 2 {
+		d.Put(t, viewtest.Service(viewtest.ServiceName(i), i))
+		_, err := tables.Apply(t.Context(), d.rules)
+		require.NoError(t, err)
+		require.Nil(t, tables.restorer)
+		noDrift(t, tables)
+	}
+}
 
 func endpoints(service, protocol string, ips ...string) string {
 	s := fmt.Sprintf("---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: %s-1, labels: {kubernetes.io/service-name: %s}}\naddressType: IPv4\nports: [{name: http, port: 8080, protocol: %s}]\nendpoints:\n", service, service, protocol)

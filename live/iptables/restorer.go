@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -16,8 +18,11 @@ import (
 // written everything is larger from then on, and slower.
 const restorerLinesMax = 10_000
 
-// endMax is how long a restorer may take to end when its input has.
-const endMax = 5 * time.Second
+// How long a restorer may take.
+const (
+	greetMax = 5 * time.Second // to answer when it has been started
+	endMax   = 5 * time.Second // to end when its input has
+)
 
 // restorer is an iptables-restore of the nf_tables backend that stays: each script is its
 // next lines. With many rules in the kernel, starting a program for each change and the
@@ -38,8 +43,21 @@ type restorer struct {
 	err     error         // how, then
 }
 
-// startRestorer starts one in a network namespace.
-func startRestorer(netns, name string) (*restorer, error) {
+// startRestorer starts one in a network namespace and waits until it answers.
+func startRestorer(ctx context.Context, netns, name string) (*restorer, error) {
+	r, err := launch(netns, name)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, greetMax)
+	defer cancel()
+	if err := r.restore(ctx, nil); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func launch(netns, name string) (*restorer, error) {
 	inRead, inWrite, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -89,7 +107,9 @@ func (r *restorer) restore(ctx context.Context, text []byte) error {
 		r.read += bytes.Count(text, []byte("\n")) + 1
 		return nil
 	}
-	r.stop()
+	if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE) {
+		r.stop() // it does not end by itself
+	}
 	r.close()
 	if ctx.Err() != nil {
 		err = ctx.Err()

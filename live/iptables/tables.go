@@ -43,6 +43,9 @@ type Tables struct {
 	program  string // without "-save" and "-restore"
 	plan     *plan  // nil: what the kernel has is not known
 	restorer *restorer
+	// never says that no restorer stays: the legacy program holds a lock for as long as it
+	// runs, and some version may not answer.
+	never bool
 }
 
 // Applied says what one call has done.
@@ -63,7 +66,8 @@ func Open(ctx context.Context, c Config) (*Tables, error) {
 	var tried []error
 	for _, backend := range backends {
 		t := &Tables{config: c, program: "iptables-" + backend}
-		if t.config.Backend = backend; c.IPv6 {
+		t.config.Backend, t.never = backend, backend == Legacy
+		if c.IPv6 {
 			t.program = "ip6tables-" + backend
 		}
 		if err := t.probe(ctx); err != nil {
@@ -214,21 +218,24 @@ func (t *Tables) restore(ctx context.Context, text []byte) error {
 	return err
 }
 
-// carryOut runs a script, and says how many lines the program had read before it. The
-// legacy program holds a lock for as long as it runs, so it does not stay.
+// carryOut runs a script, and says how many lines the program had read before it.
 func (t *Tables) carryOut(ctx context.Context, text []byte) (before int, err error) {
 	name := t.program + "-restore"
-	if t.config.Backend == Legacy {
-		_, err := t.run(ctx, text, name, "--noflush", "-w", strconv.Itoa(lockSeconds))
-		return 0, err
-	}
 	if t.restorer != nil && !t.restorer.alive() {
 		t.Close()
 	}
-	if t.restorer == nil {
-		if t.restorer, err = startRestorer(t.config.Netns, name); err != nil {
-			return 0, err
+	if t.restorer == nil && !t.never {
+		if t.restorer, err = startRestorer(ctx, t.config.Netns, name); err != nil {
+			t.never = ctx.Err() == nil
 		}
+	}
+	if t.restorer == nil {
+		args := []string{"--noflush"}
+		if t.config.Backend == Legacy {
+			args = append(args, "-w", strconv.Itoa(lockSeconds))
+		}
+		_, err := t.run(ctx, text, name, args...)
+		return 0, err
 	}
 	r := t.restorer
 	before = r.read
