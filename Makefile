@@ -13,7 +13,7 @@ VERSION  := $(shell git describe --always --dirty --tags 2>/dev/null)
 LDFLAGS  := $(if $(VERSION),-X main.version=$(VERSION))
 
 .DEFAULT_GOAL := help
-.PHONY: help build images kubectl helm demo test upstream lint race bench fuzz check clean
+.PHONY: help build images kubectl helm demo test upstream conformance lint race bench fuzz check clean
 
 # Kubernetes' own programs, of the versions in tools/go.mod (k8s.io/kubectl v0.N is
 # kubectl v1.N). Without its version kubectl cannot say it, and fails.
@@ -76,6 +76,9 @@ hosttools:
 
 upstream: ## compare DECISIONS=5000 decisions with those of kube-scheduler (bench/upstream; minutes the first time)
 	cd bench/upstream && $(GO) run . fidelity --decisions $(DECISIONS)
+
+conformance: ## Kubernetes' own conformance tests in a lab, as root (bench/conformance; half an hour the first time)
+	cd bench/conformance && $(GO) run . --write
 
 lint: ## formatting, vet, determinism and import rules
 	@echo '== gofmt'; bad=$$(gofmt -l .); \

@@ -30,7 +30,7 @@ var serviceEntries = slices.Concat([]entry{
 	{Group: "Services and endpoints", Name: "EndpointSlice API", Codename: "[sig-network] EndpointSlice should have Endpoints and EndpointSlices pointing to API Server",
 		Missing: "the service kubernetes has no endpoints: no address leads from inside the simulation to its API server"},
 	{Group: "Services and endpoints", Name: "EndpointSlice Mirroring", Codename: "[sig-network] EndpointSliceMirroring should mirror a custom Endpoints resource through create update and delete",
-		Missing: "there is no endpointslicemirroring controller"},
+		Test: endpointsMirrored},
 	{Group: "Ingress", Name: "Ingress API", Codename: "[sig-network] Ingress API should support creating Ingress API operations", Test: operations{
 		gvr: schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"}, object: `{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{},
 			"spec":{"defaultBackend":{"service":{"name":"x","port":{"number":80}}}}}`,
@@ -241,6 +241,32 @@ func slicesOfPods(t *testing.T, c *cluster) {
 		return err
 	}))
 	c.untilSlices(t, "both", map[string]string{ip["one"]: "example=3000"})
+}
+
+// endpointsMirrored writes, changes and deletes the Endpoints of a service without a
+// selector.
+func endpointsMirrored(t *testing.T, c *cluster) {
+	operations{gvr: discoveryv1.SchemeGroupVersion.WithResource("endpointslices")}.discovered(t, c)
+	s := service("by-hand", corev1.ServicePort{Name: "example", Port: 80, Protocol: corev1.ProtocolTCP})
+	s.Spec.Selector = nil
+	c.makeService(t, s)
+	endpoints := c.kube.CoreV1().Endpoints(c.ns) //nolint:staticcheck // the entry is about it
+	e := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "by-hand"}, Subsets: []corev1.EndpointSubset{{
+		Ports: []corev1.EndpointPort{{Port: 80}}, Addresses: []corev1.EndpointAddress{{IP: "10.1.2.3"}}}}}
+	made, err := endpoints.Create(c.ctx, e, metav1.CreateOptions{})
+	require.NoError(t, err)
+	c.untilSlices(t, "by-hand", map[string]string{"10.1.2.3": "80"})
+	list := c.slicesOf(t, "by-hand")
+	require.Len(t, list, 1)
+	require.Equal(t, "endpointslicemirroring-controller.k8s.io", list[0].Labels[discoveryv1.LabelManagedBy])
+	require.True(t, metav1.IsControlledBy(&list[0], made))
+	e.Subsets[0].Addresses[0].IP = "10.2.3.4"
+	_, err = endpoints.Update(c.ctx, e, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	c.untilSlices(t, "by-hand", map[string]string{"10.2.3.4": "80"})
+	require.Len(t, c.slicesOf(t, "by-hand"), 1)
+	require.NoError(t, endpoints.Delete(c.ctx, "by-hand", metav1.DeleteOptions{}))
+	c.until(t, "the slice to go", func() (bool, error) { return len(c.slicesOf(t, "by-hand")) == 0, nil })
 }
 
 // untilSlices waits until the slices of a service have the addresses with their ports.

@@ -1,9 +1,13 @@
 package nodeagent
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"seatrial.dev/seatrial/cluster/placement"
 )
 
 // resources are amounts that pods ask for and a node has.
@@ -75,10 +79,64 @@ func podRequests(p *corev1.Pod) resources {
 	return sum
 }
 
-// refuses says why a pod does not fit on the node: the kubelet's reason and
-// message; empty if it fits. A resource that the node does not name is not
-// checked.
+// refuses says why a pod must not run on the node, whoever has assigned it: the
+// kubelet's reason and message; empty if it may. What is looked at, and in this order,
+// is what the kubelet looks at (pkg/kubelet/lifecycle): resources, the node's labels,
+// host ports, taints with the effect NoExecute.
 func (a *Agent) refuses(p *pod) (reason, message string) {
+	if reason, message = a.lacks(p); reason != "" {
+		return reason, message
+	}
+	node := a.node.seen
+	if node == nil {
+		node = a.nodeObject(a.node.template)
+	}
+	switch {
+	case !selects(&p.api.Spec, node):
+		reason, message = "NodeAffinity", "node(s) didn't match Pod's node affinity/selector"
+	case a.portTaken(p):
+		reason, message = "NodePorts", "node(s) didn't have free ports for the requested pod ports"
+	case slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
+		return t.Effect == corev1.TaintEffectNoExecute && !placement.Tolerated(&t, p.api.Spec.Tolerations)
+	}):
+		reason, message = "TaintToleration", "node(s) had taints that the pod didn't tolerate"
+	default:
+		return "", ""
+	}
+	return reason, "Predicate " + reason + " failed: " + message
+}
+
+// selects says whether a pod's node selector and required node affinity hold.
+func selects(s *corev1.PodSpec, node *corev1.Node) bool {
+	for _, key := range slices.Sorted(maps.Keys(s.NodeSelector)) {
+		if value, has := node.Labels[key]; !has || value != s.NodeSelector[key] {
+			return false
+		}
+	}
+	if s.Affinity == nil || s.Affinity.NodeAffinity == nil {
+		return true
+	}
+	must := s.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	return must == nil || placement.AnyTermMatches(must.NodeSelectorTerms, node)
+}
+
+// portTaken says whether a pod that has not ended has a host port that this one wants.
+func (a *Agent) portTaken(p *pod) bool {
+	want := placement.HostPorts(&p.api.Spec)
+	if len(want) == 0 {
+		return false
+	}
+	for _, o := range a.pods { //det:ok says only whether there is one
+		if o.holds && slices.ContainsFunc(placement.HostPorts(&o.api.Spec), func(h placement.HostPort) bool { return slices.ContainsFunc(want, h.Clashes) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// lacks says of which resource there is not enough. One that the node does not name is
+// not checked.
+func (a *Agent) lacks(p *pod) (reason, message string) {
 	have, want, used := &a.node.allocatable, &p.requests, &a.used
 	for _, r := range [...]struct {
 		name             corev1.ResourceName

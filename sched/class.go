@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	podresource "k8s.io/component-helpers/resource"
+
+	"seatrial.dev/seatrial/cluster/placement"
 )
 
 // Limits of what is kept between decisions.
@@ -51,7 +53,7 @@ type classes struct {
 type shape struct {
 	key string
 	asked
-	ports       []hostPort
+	ports       []placement.HostPort
 	selector    *nodeSelector // required: nodeSelector and affinity; nil for none
 	soft        []softTerm    // preferred node affinity
 	names       nameChoice    // nodes by name that the affinity narrows the choice to
@@ -153,7 +155,7 @@ func (s *Snapshot) shapeOf(pod *corev1.Pod) *shape {
 		clear(h.byKey) // those in use are held by their classes
 	}
 	spec := &pod.Spec
-	x = &shape{key: string(h.key), asked: s.requests(pod), priority: priority(pod), ports: hostPorts(spec), tolerations: spec.Tolerations,
+	x = &shape{key: string(h.key), asked: s.requests(pod), priority: priority(pod), ports: placement.HostPorts(spec), tolerations: spec.Tolerations,
 		images: imageNames(spec)}
 	x.selector, x.soft = compileAffinity(spec)
 	x.annotations = wishes(pod.Annotations)

@@ -84,18 +84,16 @@ func filterPorts(s *Snapshot, _ *profile, i int32, sh *shape) int32 {
 }
 
 // taken says whether one of the wanted ports conflicts with one in use.
-func taken(used map[hostPort]int, want []hostPort) bool {
+func taken(used map[placement.HostPort]int, want []placement.HostPort) bool {
 	for _, p := range want {
 		for q := range used { //det:ok asks whether any conflicts
-			if p.port == q.port && p.proto == q.proto && (wild(p.ip) || wild(q.ip) || p.ip == q.ip) {
+			if p.Clashes(q) {
 				return true
 			}
 		}
 	}
 	return false
 }
-
-func wild(ip string) bool { return ip == "0.0.0.0" }
 
 // filterFit is NodeResourcesFit: every resource that is short is a reason of its own.
 func filterFit(s *Snapshot, p *profile, i int32, sh *shape) int32 {

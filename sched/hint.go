@@ -78,8 +78,8 @@ func (c *change) becomes(good func(n *corev1.Node) bool) bool {
 	return c.node != nil && good(c.node) && (c.was == nil || !good(c.was))
 }
 
-func sharesPort(have, want []hostPort) bool {
-	used := map[hostPort]int{}
+func sharesPort(have, want []placement.HostPort) bool {
+	used := map[placement.HostPort]int{}
 	for _, p := range have {
 		used[p] = 1
 	}

@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/cluster/placement"
 )
 
 // nominee is a pod for which room is being made on a node. Pods that are no more
@@ -102,7 +103,7 @@ func (x *nominated) takes(node string, sh *shape) bool {
 		if n.class.priority < sh.priority {
 			continue
 		}
-		used := map[hostPort]int{}
+		used := map[placement.HostPort]int{}
 		for _, p := range n.class.shape.ports {
 			used[p] = 1
 		}

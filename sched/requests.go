@@ -148,42 +148,6 @@ func (s *Snapshot) requests(pod *corev1.Pod) asked {
 	return a
 }
 
-type hostPort struct {
-	ip    string
-	proto corev1.Protocol
-	port  int32
-}
-
-// hostPorts are the ports of the node that a pod's containers, sidecars among them,
-// ask for.
-func hostPorts(spec *corev1.PodSpec) []hostPort {
-	var list []hostPort
-	take := func(c *corev1.Container) {
-		for _, p := range c.Ports {
-			if p.HostPort <= 0 {
-				continue
-			}
-			h := hostPort{p.HostIP, p.Protocol, p.HostPort}
-			if h.proto == "" {
-				h.proto = corev1.ProtocolTCP
-			}
-			if h.ip == "" {
-				h.ip = "0.0.0.0"
-			}
-			list = append(list, h)
-		}
-	}
-	for i := range spec.Containers {
-		take(&spec.Containers[i])
-	}
-	for i := range spec.InitContainers {
-		if isSidecar(&spec.InitContainers[i]) {
-			take(&spec.InitContainers[i])
-		}
-	}
-	return list
-}
-
 func isSidecar(c *corev1.Container) bool {
 	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }

@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/cluster/placement"
 	"seatrial.dev/seatrial/cluster/view"
 	"seatrial.dev/seatrial/sched/volumes"
 )
@@ -16,7 +17,7 @@ type Snapshot struct {
 	alloc   []amounts
 	used    []amounts // by the requests of the pods there
 	scored  []amounts // used, with an assumed request for containers that name none
-	ports   []map[hostPort]int
+	ports   []map[placement.HostPort]int
 	hashes  []uint64 // of the node's name, for the order of equals
 	on      [][]*resident
 	byName  map[string]int32
@@ -188,7 +189,7 @@ func (s *Snapshot) use(i int32, sh *shape, sign int32) {
 	s.staleGPUs(i)
 	for _, p := range sh.ports {
 		if s.ports[i] == nil {
-			s.ports[i] = map[hostPort]int{}
+			s.ports[i] = map[placement.HostPort]int{}
 		}
 		if s.ports[i][p] += int(sign); s.ports[i][p] == 0 {
 			delete(s.ports[i], p)

@@ -70,6 +70,9 @@ func selectPodsOf(job *batchv1.Job) {
 	}
 }
 
+// withDefaultTolerations is DefaultTolerationSeconds, for a new pod and for each update:
+// who replaces a pod's tolerations by others keeps these
+// (kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#defaulttolerationseconds).
 func withDefaultTolerations(given []corev1.Toleration) []corev1.Toleration {
 	tolerates := func(key string) bool {
 		for _, t := range given {

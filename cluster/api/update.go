@@ -90,6 +90,9 @@ func (a *API) updateObject(now time.Time, r Request, old kinds.Object) (kinds.Ob
 	if svc, ok := o.(*corev1.Service); ok {
 		inheritAddresses(svc, old.(*corev1.Service))
 	}
+	if pod, ok := o.(*corev1.Pod); ok {
+		pod.Spec.Tolerations = withDefaultTolerations(pod.Spec.Tolerations)
+	}
 	kinds.Default(o)
 	if errs := kinds.ValidateUpdate(o, old); len(errs) > 0 {
 		return nil, apierrors.NewInvalid(r.Ref.Kind.Info().GVK.GroupKind(), r.Ref.Name, errs)

@@ -39,6 +39,7 @@ type Target struct {
 	Query     url.Values
 	Container string
 	Port      uint16 // of a pod's proxy
+	TLS       bool   // to the pod of a proxy; whose certificate it has is not looked at
 	Path      string // of a proxy, escaped, without the first slash
 }
 
@@ -60,6 +61,9 @@ func (c *call) connect() error {
 	if err := firstOf(derr, err); err != nil {
 		return err
 	}
+	if c.sub == "proxy" && t.Path == "" && !strings.HasSuffix(c.r.URL.Path, "/") && (c.r.Method == http.MethodGet || c.r.Method == http.MethodHead) {
+		return c.intoFolder()
+	}
 	if c.s.streams.Add(1) > c.s.limits.StreamsMax {
 		c.s.streams.Add(-1)
 		return apierrors.NewTooManyRequests("too many streams, please try again later.", 1)
@@ -76,6 +80,16 @@ func (c *call) connect() error {
 	}()
 	c.noDeadline()
 	return streams.Stream(&handed{passing{c.w, c}}, c.r.WithContext(ctx), t)
+}
+
+// intoFolder sends a browser to the proxy's own address with a slash at its end, from
+// where the relative links of the page lead on.
+func (c *call) intoFolder() error {
+	to := url.URL{Path: c.r.URL.Path + "/", RawQuery: c.r.URL.RawQuery}
+	c.w.Header().Set("Location", to.String())
+	c.w.WriteHeader(http.StatusMovedPermanently)
+	c.started, c.code = true, http.StatusMovedPermanently
+	return nil
 }
 
 // upgradeOptions refuses what is no stream. A WebSocket begins with a GET, but who may
@@ -117,7 +131,7 @@ func (c *call) locate(a *api.API, t *Target) (err error) {
 	switch {
 	case c.res.kind == kinds.Node:
 	case c.sub == "proxy":
-		t.Pod, t.Port, err = c.proxied(a)
+		err = c.proxied(a, t)
 	default:
 		if t.Pod, err = findPod(a, kinds.Key{Namespace: c.namespace, Name: c.name}); err == nil && c.sub != "portforward" {
 			t.Container, err = containerOf(t.Pod, c.query.Get("container"))
@@ -165,12 +179,16 @@ func (c *call) proxyPath() string {
 	return parts[depth]
 }
 
-// proxied finds the pod and port of a proxy's name, [http:]NAME[:PORT].
-func (c *call) proxied(a *api.API) (*corev1.Pod, uint16, error) {
+// proxied finds the pod and port of a proxy's name, [http:|https:]NAME[:PORT].
+func (c *call) proxied(a *api.API, t *Target) (err error) {
 	parts := strings.Split(c.name, ":")
 	if len(parts) == 3 {
-		if parts[0] != "" && parts[0] != "http" {
-			return nil, 0, apierrors.NewBadRequest(fmt.Sprintf("scheme %q: want http", parts[0]))
+		switch parts[0] {
+		case "", "http":
+		case "https":
+			t.TLS = true
+		default:
+			return apierrors.NewBadRequest(fmt.Sprintf("scheme %q: want http or https", parts[0]))
 		}
 		parts = parts[1:]
 	}
@@ -180,18 +198,17 @@ func (c *call) proxied(a *api.API) (*corev1.Pod, uint16, error) {
 	case 2:
 		port = parts[1]
 	default:
-		return nil, 0, apierrors.NewBadRequest(fmt.Sprintf("invalid %s request %q", c.res.singular, c.name))
+		return apierrors.NewBadRequest(fmt.Sprintf("invalid %s request %q", c.res.singular, c.name))
 	}
 	key := kinds.Key{Namespace: c.namespace, Name: name}
 	if c.res.kind == kinds.Service {
-		return backend(a, key, port)
+		t.Pod, t.Port, err = backend(a, key, port)
+		return err
 	}
-	pod, err := findPod(a, key)
-	if err != nil {
-		return nil, 0, err
+	if t.Pod, err = findPod(a, key); err == nil {
+		t.Port, err = podPort(t.Pod, port)
 	}
-	number, err := podPort(pod, port)
-	return pod, number, err
+	return err
 }
 
 // httpPort is that of a pod that names none.

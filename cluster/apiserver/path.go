@@ -110,6 +110,11 @@ func (c *call) findVerb(watch bool, depth int) error {
 		if !one {
 			c.verb = "deletecollection"
 		}
+	case http.MethodOptions: // as in Kubernetes no verb, so that only a rule for all of them allows it
+		if c.sub != "proxy" {
+			return c.methodNotAllowed()
+		}
+		c.verb = ""
 	default:
 		return c.methodNotAllowed()
 	}
@@ -123,7 +128,7 @@ func (c *call) findVerb(watch bool, depth int) error {
 	} else if one && c.verb == "create" || !one && (c.verb == "update" || c.verb == "patch") {
 		return c.methodNotAllowed()
 	}
-	if !slices.Contains(verbs, c.verb) {
+	if c.verb != "" && !slices.Contains(verbs, c.verb) {
 		return c.methodNotAllowed()
 	}
 	return c.placed()

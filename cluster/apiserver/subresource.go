@@ -159,6 +159,10 @@ func (c *call) log() error {
 		return err
 	}
 	defer r.Close()
+	if c.wantsSocket() {
+		c.noDeadline()
+		return c.socket(r)
+	}
 	c.w.Header().Set("Content-Type", "text/plain")
 	c.w.WriteHeader(http.StatusOK)
 	c.started, c.code = true, http.StatusOK

@@ -1,5 +1,7 @@
 package kinds
 
+import "strings"
+
 // The functions below answer "is it well formed" without a regular expression
 // and without garbage. Where one says no, the slow function of the API
 // machinery is asked, which has the words for why.
@@ -80,6 +82,29 @@ func isEnvName(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// sysctlRule is what a name must be. Source: validateSysctls in k8s.io/kubernetes.
+const sysctlRule = "must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"
+
+// isSysctl: parts between dots or slashes, of lower case letters, digits, '-' and '_',
+// with a letter or digit at both ends.
+func isSysctl(s string) bool {
+	if len(s) > maxSubdomain {
+		return false
+	}
+	plain := func(b byte) bool { return 'a' <= b && b <= 'z' || '0' <= b && b <= '9' }
+	for part := range strings.SplitSeq(strings.ReplaceAll(s, "/", "."), ".") {
+		if part == "" || !plain(part[0]) || !plain(part[len(part)-1]) {
+			return false
+		}
+		for i := 0; i < len(part); i++ {
+			if !plain(part[i]) && part[i] != '-' && part[i] != '_' {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // isKey: a key of a ConfigMap or Secret, a file name of letters, digits, '-',

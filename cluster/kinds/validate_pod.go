@@ -126,8 +126,11 @@ func (c *check) podSecurity(at *loc, s *corev1.PodSpec) {
 	for i := range sc.Sysctls {
 		g := here.index("sysctls", i)
 		name := sc.Sysctls[i].Name
-		if name == "" {
+		switch {
+		case name == "":
 			c.required(&g, "name", "")
+		case !isSysctl(name):
+			c.invalid(&g, "name", name, sysctlRule)
 		}
 		for j := range i {
 			if sc.Sysctls[j].Name == name {

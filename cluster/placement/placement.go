@@ -4,6 +4,7 @@
 package placement
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -91,4 +92,40 @@ func Tolerates(l *corev1.Toleration, t *corev1.Taint) bool {
 		return l.Value == t.Value
 	}
 	return false
+}
+
+// HostPort is a port of its node that a pod asks for.
+type HostPort struct {
+	IP       string // 0.0.0.0 for every address of the node
+	Protocol corev1.Protocol
+	Port     int32
+}
+
+// everyAddress is the IP of a host port that names none.
+const everyAddress = "0.0.0.0"
+
+// Clashes says whether two pods of a node cannot both have their ports.
+func (h HostPort) Clashes(o HostPort) bool {
+	return h.Port == o.Port && h.Protocol == o.Protocol && (h.IP == o.IP || h.IP == everyAddress || o.IP == everyAddress)
+}
+
+// HostPorts are the ports of the node that a pod's containers, sidecars among them,
+// ask for. Those of a pod in the host's network are among them, as its defaults say so.
+func HostPorts(spec *corev1.PodSpec) (out []HostPort) {
+	add := func(c *corev1.Container) {
+		for _, p := range c.Ports {
+			if p.HostPort > 0 {
+				out = append(out, HostPort{cmp.Or(p.HostIP, everyAddress), cmp.Or(p.Protocol, corev1.ProtocolTCP), p.HostPort})
+			}
+		}
+	}
+	for i := range spec.Containers {
+		add(&spec.Containers[i])
+	}
+	for i := range spec.InitContainers {
+		if c := &spec.InitContainers[i]; c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			add(c)
+		}
+	}
+	return out
 }

@@ -133,7 +133,7 @@ func imageBuildCommand(f *imageFlags) *cobra.Command {
 		Long: `Builds an image of one layer. PATH is a folder, which becomes the root, or a program
 without shared libraries, which becomes /PROGRAM and the entry point. Files belong to
 root and have no times, so the same content gives the same digest. The image is taken
-in on this host, or with --layout written to a folder as an OCI layout.`,
+in on this host, or with --layout put into the OCI layout of a folder.`,
 		Example: `  seatrial image build --name web:v1 --from ./server --port 8080 --user 65532
   seatrial image build --name web:v1 --from ./rootfs --entrypoint /bin/server --entrypoint --verbose
   seatrial image build --name web:v1 --from ./server --layout out/web`,
@@ -145,7 +145,7 @@ in on this host, or with --layout written to a folder as an OCI layout.`,
 				return status{exitInput, err}
 			}
 			if f.layout != "" {
-				if err := image.WriteLayout(f.layout, []image.Named{{Name: f.name, Image: img}}); err != nil {
+				if err := image.AddToLayout(f.layout, image.Named{Name: f.name, Image: img}); err != nil {
 					return status{exitWorld, err}
 				}
 			} else if err := takeIn(c, f, img); err != nil {
@@ -168,7 +168,7 @@ in on this host, or with --layout written to a folder as an OCI layout.`,
 	c.Flags().StringVar(&f.spec.User, "user", "", "USER[:GROUP], names or numbers")
 	c.Flags().StringVar(&f.spec.WorkDir, "workdir", "", "folder in which the program starts")
 	c.Flags().StringArrayVar(&f.spec.Ports, "port", nil, "NUMBER or NUMBER/udp, for people to read; once for each")
-	c.Flags().StringVar(&f.layout, "layout", "", "write an OCI layout to this folder instead")
+	c.Flags().StringVar(&f.layout, "layout", "", "put it into the OCI layout of this folder instead; images of other names stay there")
 	for _, needed := range []string{"name", "from"} {
 		if err := c.MarkFlagRequired(needed); err != nil {
 			panic(err)

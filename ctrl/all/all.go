@@ -11,6 +11,7 @@ import (
 	"seatrial.dev/seatrial/ctrl/disruption"
 	"seatrial.dev/seatrial/ctrl/endpoint"
 	"seatrial.dev/seatrial/ctrl/endpointslice"
+	"seatrial.dev/seatrial/ctrl/endpointslicemirroring"
 	"seatrial.dev/seatrial/ctrl/garbagecollector"
 	"seatrial.dev/seatrial/ctrl/job"
 	"seatrial.dev/seatrial/ctrl/namespace"
@@ -55,6 +56,7 @@ func New(cfg Config) []ctrl.Controller {
 		disruption.New(),
 		endpoint.New(),
 		endpointslice.New(),
+		endpointslicemirroring.New(),
 		garbagecollector.New(),
 		podgc.New(),
 		persistentvolume.New(),

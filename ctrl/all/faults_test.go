@@ -86,6 +86,16 @@ spec:
     spec: {restartPolicy: Never, containers: [{name: c, image: "sum:0"}]}
 ---
 apiVersion: v1
+kind: Service
+metadata: {name: outside}
+spec: {clusterIP: 10.96.0.10, ports: [{port: 80, protocol: TCP}]}
+---
+apiVersion: v1
+kind: Endpoints
+metadata: {name: outside}
+subsets: [{addresses: [{ip: 192.0.2.7}, {ip: "2001:db8::7"}], ports: [{port: 8080, protocol: TCP}]}]
+---
+apiVersion: v1
 kind: Node
 metadata: {name: n1}
 ---
@@ -210,6 +220,7 @@ func judge(t *rapid.T, w *ctrltest.World) {
 			}
 		}
 	}
+	ready = append(ready, "192.0.2.7", "2001:db8::7") // what is outside was written by hand
 	slices.Sort(ready)
 	slices.Sort(inSlices)
 	slices.Sort(endpoints)
@@ -271,10 +282,11 @@ func keyOf(c ctrl.Controller, k kinds.Kind) bool {
 		"statefulset-controller": {kinds.StatefulSet}, "job-controller": {kinds.Job},
 		"ttl-after-finished-controller": {kinds.Job}, "disruption-controller": {kinds.PodDisruptionBudget},
 		"endpoint-controller": {kinds.Service}, "endpointslice-controller": {kinds.Service},
-		"garbage-collector-controller":     {kinds.Pod, kinds.ReplicaSet, kinds.EndpointSlice, kinds.ControllerRevision},
-		"pod-garbage-collector-controller": {kinds.Pod, kinds.Node},
-		"persistentvolume-controller":      {kinds.PersistentVolumeClaim, kinds.PersistentVolume},
-		"external-provisioner":             {kinds.PersistentVolumeClaim, kinds.PersistentVolume},
+		"endpointslicemirroring-controller": {kinds.Endpoints},
+		"garbage-collector-controller":      {kinds.Pod, kinds.ReplicaSet, kinds.EndpointSlice, kinds.ControllerRevision},
+		"pod-garbage-collector-controller":  {kinds.Pod, kinds.Node},
+		"persistentvolume-controller":       {kinds.PersistentVolumeClaim, kinds.PersistentVolume},
+		"external-provisioner":              {kinds.PersistentVolumeClaim, kinds.PersistentVolume},
 	}[c.Name()]
 	return slices.Contains(keys, k)
 }

@@ -2,7 +2,6 @@ package endpointslice
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -177,15 +176,7 @@ func portsOf(pod *corev1.Pod, s *corev1.Service) ([]discoveryv1.EndpointPort, st
 	slices.SortFunc(out, func(a, b discoveryv1.EndpointPort) int {
 		return cmp.Or(strings.Compare(*a.Name, *b.Name), cmp.Compare(*a.Port, *b.Port))
 	})
-	return out, portsID(out)
-}
-
-func portsID(ports []discoveryv1.EndpointPort) string {
-	var b strings.Builder
-	for _, p := range ports {
-		fmt.Fprintf(&b, "%s|%d|%s|%s;", deref(p.Name), deref(p.Port), deref(p.Protocol), deref(p.AppProtocol))
-	}
-	return b.String()
+	return out, backend.PortsID(out)
 }
 
 func deref[T any](p *T) (v T) {

@@ -2,10 +2,8 @@ package endpointslice
 
 import (
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -120,7 +118,7 @@ type sliceGroup struct {
 func (t *turn) play(list []*want, p *ctrl.Plan) {
 	byGroup := map[sliceGroup][]*discoveryv1.EndpointSlice{}
 	for _, s := range t.present {
-		g := sliceGroup{s.AddressType, portsID(s.Ports)}
+		g := sliceGroup{s.AddressType, backend.PortsID(s.Ports)}
 		byGroup[g] = append(byGroup[g], s)
 	}
 	var spare []*discoveryv1.EndpointSlice // to be deleted, or used for another group
@@ -129,7 +127,7 @@ func (t *turn) play(list []*want, p *ctrl.Plan) {
 		wanted[sliceGroup{w.family, w.portsID}] = true
 	}
 	for _, s := range t.present {
-		if !wanted[sliceGroup{s.AddressType, portsID(s.Ports)}] {
+		if !wanted[sliceGroup{s.AddressType, backend.PortsID(s.Ports)}] {
 			spare = append(spare, s)
 		}
 	}
@@ -208,23 +206,11 @@ func (t *turn) slice(w *want, d *draft) *discoveryv1.EndpointSlice {
 // has the API mint one; this one is the same when the plan is made again.
 func (t *turn) freeName() string {
 	for n := 0; ; n++ {
-		if name := sliceName(t.s, n); !t.taken[name] {
+		if name := backend.SliceName(t.s, n); !t.taken[name] {
 			t.taken[name] = true
 			return name
 		}
 	}
-}
-
-func sliceName(s *corev1.Service, n int) string {
-	h := fnv.New32a()
-	h.Write([]byte(s.UID))
-	h.Write([]byte(strconv.Itoa(n)))
-	const letters = "bcdfghjklmnpqrstvwxz2456789"
-	var suffix [5]byte
-	for i, x := 0, h.Sum32(); i < len(suffix); i, x = i+1, x/uint32(len(letters)) {
-		suffix[i] = letters[x%uint32(len(letters))]
-	}
-	return s.Name + "-" + string(suffix[:])
 }
 
 // labelsOf are the labels of a service's slices: its own, and those by which slices

@@ -89,6 +89,7 @@ func testServices(c *cluster, ns string) {
 	require.Equal(c.t, 20, strings.Count(loop, "HOSTNAME="+first), loop)
 
 	testHairpin(c, ns)
+	testByHand(c, ns)
 
 	began := time.Now()
 	r := c.try("", "exec", "-n", ns, "sh-0", "--", "ask", "--timeout", "20s", "http://nobody")
@@ -124,6 +125,34 @@ spec:
 		return nil
 	})
 	require.Contains(c.t, c.kubectl("exec", "-n", ns, "self", "-c", "c", "--", "ask", "http://"+vip), "HOSTNAME="+pod)
+}
+
+// testByHand has a service without a selector lead where the Endpoints written for it say,
+// as long as they do.
+func testByHand(c *cluster, ns string) {
+	pods := strings.Fields(c.kubectl("get", "pods", "-n", ns, "-l", "app=web", "-o", `jsonpath={range .items[*]}{.metadata.name}={.status.podIP}{"\n"}{end}`))
+	require.Len(c.t, pods, 3)
+	c.apply(ns, "{apiVersion: v1, kind: Service, metadata: {name: by-hand}, spec: {ports: [{port: 80}]}}")
+	vip := c.service(ns, "by-hand").Spec.ClusterIP
+	for _, pod := range pods[:2] { // the second time they are changed
+		name, ip, _ := strings.Cut(pod, "=")
+		c.apply(ns, "{apiVersion: v1, kind: Endpoints, metadata: {name: by-hand}, subsets: [{addresses: [{ip: "+ip+"}], ports: [{port: 8080}]}]}")
+		for _, url := range []string{"http://" + vip, "http://by-hand." + ns + ".svc.cluster.local"} {
+			until(c.t, eventMax, name+" answers at "+url, func() error {
+				if host, r := c.from(ns, "sh-0", url); host != name {
+					return fmt.Errorf("%s", r)
+				}
+				return nil
+			})
+		}
+	}
+	c.kubectl("delete", "endpoints", "by-hand", "-n", ns)
+	until(c.t, eventMax, "nobody answers at "+vip, func() error {
+		if r := c.try("", "exec", "-n", ns, "sh-0", "--", "ask", "http://"+vip); r.code == 0 || !strings.Contains(r.err, "refused") {
+			return fmt.Errorf("%s", r)
+		}
+		return nil
+	})
 }
 
 // testMatrix has every pod of every node reach every other, and every node's own address.

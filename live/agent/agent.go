@@ -18,6 +18,7 @@ import (
 
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/cluster/store"
+	"seatrial.dev/seatrial/live/agent/container"
 	"seatrial.dev/seatrial/live/client"
 	"seatrial.dev/seatrial/live/image"
 	podnet "seatrial.dev/seatrial/live/network"
@@ -39,6 +40,7 @@ type Agent struct {
 	recorder *client.Recorder
 	images   *image.Store
 	runtime  *runtime.Client
+	host     container.Host
 
 	inbox   chan any // for the loop: a nodeagent.Input, store.Event, runtime.Exit or synced
 	alive   atomic.Int64
@@ -89,7 +91,7 @@ func New(ctx context.Context, cfg Config) (*Agent, error) {
 			return nil, err
 		}
 	}
-	a := &Agent{cfg: cfg, inbox: make(chan any, inboxMax), seen: map[kinds.Key]types.UID{}, adoptable: map[types.UID]*nodeagent.Adopted{}}
+	a := &Agent{cfg: cfg, host: container.ThisHost(), inbox: make(chan any, inboxMax), seen: map[kinds.Key]types.UID{}, adoptable: map[types.UID]*nodeagent.Adopted{}}
 	a.net.ready = make(chan struct{})
 	a.proxy = serviceProxy{bell: make(bell, 1), events: make(chan store.Event, proxyQueue)}
 	a.problems.bell = make(bell, 1)

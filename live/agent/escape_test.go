@@ -128,10 +128,11 @@ spec:
   restartPolicy: Never
   volumes: [{name: v, emptyDir: {}}]
   initContainers:
-  - {name: swaps, restartPolicy: Always, command: [sh, -c, "cd /v; mkdir -p d; ln -s / l; while :; do mv d k; mv l d; mv d l; mv k d; done"], volumeMounts: [{name: v, mountPath: /v}]}
+  - {name: swaps, restartPolicy: Always, command: [sh, -c, "cd /v; mkdir -p d; ln -s / l; while :; do mv d k; mv l d; mv d l; mv k d; : > on; done"], volumeMounts: [{name: v, mountPath: /v}],
+     startupProbe: {exec: {command: [test, -e, /v/on]}, periodSeconds: 1}}
   containers:
 ` + containers)
-	p := h.untilPhase("a", corev1.PodFailed)
+	p := h.untilPhase("a", corev1.PodFailed, corev1.PodSucceeded)
 	started := 0
 	for _, s := range p.Status.ContainerStatuses {
 		require.NotNil(t, s.State.Terminated, s.Name)

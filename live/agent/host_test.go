@@ -220,6 +220,16 @@ func (h *host) stop() {
 	}
 }
 
+// forget stops the agent and takes its certificate from it, and its lease from the
+// cluster: who has lost the certificate of a node that lives is not let in again.
+func (h *host) forget() {
+	lease := kinds.Ref{Kind: kinds.Lease, Key: kinds.Key{Namespace: "kube-node-lease", Name: "n1"}}
+	h.Until("the lease", func() bool { return h.Get(lease) != nil })
+	h.stop()
+	h.Write(api.Delete(lease, ""))
+	require.NoError(h.t, os.Remove(filepath.Join(h.cfg.DataDir, "pki", "member.json")))
+}
+
 // sweep takes all pods away, by an agent that finds none of them in the API, and sees
 // that nothing is left.
 func (h *host) sweep() {
@@ -269,16 +279,16 @@ func (h *host) run(text string) string {
 }
 
 // untilPhase waits for a pod's phase.
-func (h *host) untilPhase(name string, phase corev1.PodPhase) *corev1.Pod {
+func (h *host) untilPhase(name string, oneOf ...corev1.PodPhase) *corev1.Pod {
 	h.t.Helper()
 	defer func() {
 		if h.t.Failed() {
 			h.explain(name)
 		}
 	}()
-	h.Until(fmt.Sprintf("pod %s is %s", name, phase), func() bool {
+	h.Until(fmt.Sprintf("pod %s is %v", name, oneOf), func() bool {
 		p := h.pod(name)
-		return p != nil && p.Status.Phase == phase
+		return p != nil && slices.Contains(oneOf, p.Status.Phase)
 	})
 	return h.pod(name)
 }

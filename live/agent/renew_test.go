@@ -3,16 +3,12 @@ package agent_test
 import (
 	"crypto/tls"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
-	"seatrial.dev/seatrial/cluster/api"
-	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/live/agent"
 )
 
@@ -23,13 +19,8 @@ func TestRenewal(t *testing.T) {
 		return
 	}
 	h := newHost(t)
-	lease := kinds.Ref{Kind: kinds.Lease, Key: kinds.Key{Namespace: "kube-node-lease", Name: "n1"}}
-	h.Until("the lease", func() bool { return h.Get(lease) != nil })
-	h.stop()
+	h.forget()
 	h.CertSpan.Store(int64(5 * time.Second))
-	require.NoError(t, os.Remove(filepath.Join(h.cfg.DataDir, "pki", "member.json")))
-	// Who has lost the certificate of a node that lives is not let in again.
-	h.Write(api.Delete(lease, ""))
 	h.start()
 	first, err := h.agent.Membership().TLS()
 	require.NoError(t, err)

@@ -58,7 +58,7 @@ func (a *Agent) makeSandbox(ctx context.Context, p *pod, pod *corev1.Pod) nodeag
 }
 
 func (a *Agent) sandboxFor(ctx context.Context, p *pod, pod *corev1.Pod) (ip string, err error) {
-	if err := container.RefusedPod(pod); err != nil {
+	if err := a.host.RefusedPod(pod); err != nil {
 		return "", err
 	}
 	var net *podnet.Network

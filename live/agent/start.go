@@ -73,7 +73,7 @@ func (a *Agent) startContainer(ctx context.Context, p *pod, e nodeagent.StartCon
 
 // start makes a container of its image and starts it.
 func (a *Agent) start(ctx context.Context, p *pod, e nodeagent.StartContainer) (imageID string, err error) {
-	if err := container.Refused(e.Pod, e.Container); err != nil {
+	if err := a.host.Refused(e.Pod, e.Container); err != nil {
 		return "", errors.New(configError + err.Error())
 	}
 	im, err := a.images.Find(e.Container.Image)

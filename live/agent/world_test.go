@@ -264,17 +264,12 @@ func TestProgram(t *testing.T) {
 		return
 	}
 	h := newHost(t)
-	h.stop()
-	// Who has lost the certificate of a node that lives is not let in again.
-	if lease := (kinds.Ref{Kind: kinds.Lease, Key: kinds.Key{Namespace: "kube-node-lease", Name: "n1"}}); h.Get(lease) != nil {
-		h.Write(api.Delete(lease, ""))
-	}
+	h.forget()
 	self := filepath.Join(t.TempDir(), "seatrial")
 	out, err := exec.CommandContext(h.ctx, "go", "build", "-o", self, "seatrial.dev/seatrial/cmd/seatrial-agent").CombinedOutput()
 	require.NoError(t, err, string(out))
 	tokenFile := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(tokenFile, []byte(apitest.Token+"\n"), 0o600))
-	require.NoError(t, os.Remove(filepath.Join(h.cfg.DataDir, "pki", "member.json")))
 	start := func() *exec.Cmd {
 		cmd := exec.CommandContext(h.ctx, self, "--server", h.URL, "--token-file", tokenFile, "--ca-hash", h.Hash, "--node-name", "n1",
 			"--node-ip", hostIP, "--data-dir", h.cfg.DataDir, "--images-dir", h.cfg.ImageDir, "--runtime-binary", h.cfg.RuntimeBinary,

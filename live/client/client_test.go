@@ -84,6 +84,33 @@ func TestVerbs(t *testing.T) {
 	require.True(t, apierrors.IsForbidden(err), "%v", err)
 }
 
+// TestStatusAlone: who writes a status by what he knew of an object leaves alone what
+// others have changed of it since.
+func TestStatusAlone(t *testing.T) {
+	s := apitest.New(t, "127.0.0.1:0")
+	s.Create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}})
+	pod := s.Create(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p", Labels: map[string]string{"a": "1"}},
+		Spec: corev1.PodSpec{NodeName: "n1", Containers: []corev1.Container{{Name: "c", Image: "i"}}}}).(*corev1.Pod)
+	_, err := s.Admin.Do(t.Context(), api.Patch(kinds.RefOf(pod), types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"2"}}}`)))
+	require.NoError(t, err)
+	node := s.Client(auth.User{Name: "system:node:n1", Groups: []string{"system:nodes"}})
+	defer node.Close()
+	known := kinds.Clone(pod)
+	known.ResourceVersion = ""
+	known.Status = corev1.PodStatus{Phase: corev1.PodRunning, HostIP: "10.0.0.1"}
+	_, err = node.Do(t.Context(), api.UpdateStatus(known))
+	require.NoError(t, err)
+	known.Status = corev1.PodStatus{Phase: corev1.PodRunning, Reason: "x"}
+	after, err := node.Do(t.Context(), api.UpdateStatus(known))
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"a": "2"}, after.GetLabels())
+	require.Equal(t, "x", after.(*corev1.Pod).Status.Reason)
+	require.Empty(t, after.(*corev1.Pod).Status.HostIP, "what the writer left out")
+	known.UID = "another-uid"
+	_, err = node.Do(t.Context(), api.UpdateStatus(known))
+	require.True(t, apierrors.IsConflict(err), "%v", err)
+}
+
 // heard is what a sink has been told, as text.
 type heard struct {
 	mu    sync.Mutex

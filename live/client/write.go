@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -10,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"seatrial.dev/seatrial/cluster/api"
@@ -47,6 +49,9 @@ func (c *Client) Do(ctx context.Context, r api.Request) (kinds.Object, error) {
 	case api.VerbCreate:
 		err = c.Call(ctx, http.MethodPost, collectionPath(r.Ref.Kind, r.Ref.Namespace)+dry(r), "", kinds.WithType(r.Object), out)
 	case api.VerbUpdate:
+		if r.Subresource == api.SubStatus && r.RV == "" {
+			return c.patchStatus(ctx, r)
+		}
 		err = c.Call(ctx, http.MethodPut, path+dry(r), "", updateBody(r), out)
 	case api.VerbPatch:
 		err = c.Call(ctx, http.MethodPatch, path+dry(r), string(r.PatchType), r.Patch, out)
@@ -60,6 +65,31 @@ func (c *Client) Do(ctx context.Context, r api.Request) (kinds.Object, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+// patchStatus replaces the status and nothing else. A PUT would put back the labels and
+// annotations that the writer knew, over what others have changed since.
+func (c *Client) patchStatus(ctx context.Context, r api.Request) (kinds.Object, error) {
+	whole, err := runtime.DefaultUnstructuredConverter.ToUnstructured(r.Object)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r, err)
+	}
+	type op struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value any    `json:"value"`
+	}
+	ops := []op{{"add", "/status", whole["status"]}}
+	if r.UID != "" {
+		ops = append(ops, op{"add", "/metadata/uid", r.UID}) // a precondition
+	}
+	body, err := json.Marshal(ops)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r, err)
+	}
+	p := api.Patch(r.Ref, types.JSONPatchType, body)
+	p.Subresource, p.DryRun = api.SubStatus, r.DryRun
+	return c.Do(ctx, p)
 }
 
 // updateBody is the object with the preconditions of the request, whatever it carries

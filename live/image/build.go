@@ -19,6 +19,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/match"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -262,8 +263,7 @@ func WriteLayout(dir string, list []Named) error {
 		if err != nil {
 			return err
 		}
-		notes := map[string]string{refAnnotation: full[strings.LastIndexAny(full, ":@")+1:], containerdAnnotation: full}
-		if err := p.AppendImage(n.Image, layout.WithAnnotations(notes)); err != nil {
+		if err := p.AppendImage(n.Image, layout.WithAnnotations(nameNotes(full))); err != nil {
 			return fmt.Errorf("write layout %s: image %s: %w", dir, n.Name, err)
 		}
 	}
@@ -271,6 +271,34 @@ func WriteLayout(dir string, list []Named) error {
 		return err
 	}
 	return os.Rename(fresh, dir)
+}
+
+// AddToLayout puts an image into the OCI layout at dir, beside the images that are there;
+// one of the same name gives way. It makes the layout if there is none.
+func AddToLayout(dir string, n Named) error {
+	if err := checkReplaceable(dir); err != nil {
+		return err
+	}
+	p, err := layout.FromPath(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return WriteLayout(dir, []Named{n})
+	}
+	if err != nil {
+		return fmt.Errorf("read layout %s: %w", dir, err)
+	}
+	full, err := Canonical(n.Name)
+	if err != nil {
+		return err
+	}
+	if err := p.ReplaceImage(n.Image, match.Annotation(containerdAnnotation, full), layout.WithAnnotations(nameNotes(full))); err != nil {
+		return fmt.Errorf("add image %s to layout %s: %w", n.Name, dir, err)
+	}
+	return nil
+}
+
+// nameNotes tell an image's name in the index of a layout, in the two ways in use.
+func nameNotes(full string) map[string]string {
+	return map[string]string{refAnnotation: full[strings.LastIndexAny(full, ":@")+1:], containerdAnnotation: full}
 }
 
 // checkReplaceable lets a layout be replaced, and nothing that is none.

@@ -586,6 +586,31 @@ func TestImport(t *testing.T) {
 	}
 }
 
+// TestAddToLayout: several names of one image, and a name that gets another image.
+func TestAddToLayout(t *testing.T) {
+	a, b := imageOf(t, "file a x"), imageOf(t, "file b x")
+	dir := filepath.Join(t.TempDir(), "layout")
+	for _, n := range []Named{{"web:v1", a}, {"web:latest", a}, {"moved:v1", a}, {"moved:v1", b}} {
+		require.NoError(t, AddToLayout(dir, n))
+	}
+	s := open(t, Config{})
+	_, err := s.Import(t.Context(), dir)
+	require.NoError(t, err)
+	names := map[string][]string{}
+	for _, n := range []string{"web:v1", "moved:v1"} {
+		im, err := s.Find(n)
+		require.NoError(t, err)
+		names[n] = im.Names
+	}
+	require.Equal(t, map[string][]string{
+		"web:v1":   {"docker.io/library/web:latest", "docker.io/library/web:v1"},
+		"moved:v1": {"docker.io/library/moved:v1"},
+	}, names)
+	other := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(other, "f"), nil, 0o600))
+	require.ErrorContains(t, AddToLayout(other, Named{"web:v1", a}), "it stays as it is")
+}
+
 func packFolder(t *testing.T, file, folder string) {
 	f, err := os.Create(file)
 	require.NoError(t, err)

@@ -25,6 +25,12 @@ import (
 // shimWordsMax is how much of its log a shim that failed is quoted with.
 const shimWordsMax = 1024
 
+// The lock of a state folder is asked for lockTries times, lockWait apart.
+const (
+	lockTries = 100
+	lockWait  = 10 * time.Millisecond
+)
+
 // Config says where a host's containers are.
 type Config struct {
 	StateDir   string // kept over restarts of the agent, on a local disk; no other agent's
@@ -121,17 +127,25 @@ func (c *Client) Close() {
 	c.lock.Close()
 }
 
-// lockDir keeps two agents from one folder.
+// lockDir keeps two agents from one folder. An agent that was killed while it started
+// a program leaves the lock to the child until that has become the program, so the
+// next one waits a little.
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, &Error{Kind: KindExists, Text: fmt.Sprintf("state folder %s: another agent uses it: %v", dir, err)}
+	for tries := 0; ; tries++ {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return f, nil
+		case !errors.Is(err, unix.EWOULDBLOCK) || tries == lockTries:
+			f.Close()
+			return nil, &Error{Kind: KindExists, Text: fmt.Sprintf("state folder %s: another agent uses it: %v", dir, err)}
+		}
+		time.Sleep(lockWait)
 	}
-	return f, nil
 }
 
 // Exits tells each end of a run once, in the order they became known. It is closed

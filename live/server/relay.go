@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	proxyutil "k8s.io/apimachinery/pkg/util/proxy"
 
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/apiserver"
@@ -207,8 +208,13 @@ func (r *Relay) Stream(w http.ResponseWriter, req *http.Request, t *apiserver.Ta
 		return err
 	}
 	var failed error
+	var transport http.RoundTripper = r.transport(t.Node.Name)
+	if t.Subresource == "proxy" {
+		// A page's links lead to the proxy, as the page does.
+		transport = &proxyutil.Transport{PathPrepend: strings.TrimSuffix(req.URL.EscapedPath(), "/"+t.Path), RoundTripper: transport}
+	}
 	proxy := &httputil.ReverseProxy{
-		Transport:     r.transport(t.Node.Name),
+		Transport:     transport,
 		FlushInterval: -1,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL, p.Out.Host = to, to.Host
@@ -232,7 +238,11 @@ func agentTarget(req *http.Request, t *apiserver.Target) (*url.URL, error) {
 	case t.Pod == nil:
 		return nodeTarget(req, t)
 	case t.Subresource == "proxy":
-		to, err := agentURL(t.Node, fmt.Sprintf("/proxy/%s/%s/%d/", t.Pod.Namespace, t.Pod.Name, t.Port), t.Query)
+		scheme := ""
+		if t.TLS {
+			scheme = "https:"
+		}
+		to, err := agentURL(t.Node, fmt.Sprintf("/proxy/%s/%s/%s%d/", t.Pod.Namespace, t.Pod.Name, scheme, t.Port), t.Query)
 		if err != nil {
 			return nil, err
 		}

@@ -84,7 +84,7 @@ func MakeEnv(a *About, c *corev1.Container, objects *Objects, services []*corev1
 // from takes in all keys of an object that can be names of variables.
 func (e *Env) from(namespace string, f *corev1.EnvFromSource, objects *Objects) error {
 	put := func(key, value string) {
-		if name := f.Prefix + key; len(validation.IsEnvVarName(name)) == 0 {
+		if name := f.Prefix + key; len(validation.IsRelaxedEnvVarName(name)) == 0 {
 			e.set(name, value)
 		}
 	}

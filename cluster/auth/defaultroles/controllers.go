@@ -113,6 +113,11 @@ func cluster(add adder) {
 		on(discovery, "endpointslices", "create delete get list update watch"),
 		on(discovery, "endpointslices/restricted", "create"),
 		recording())
+	add("endpointslicemirroring-controller",
+		on("core", "endpoints services", read),
+		on("core", "endpoints/finalizers services/finalizers", "update"),
+		on(discovery, "endpointslices", "create delete get list update watch"),
+		recording())
 	add("generic-garbage-collector", on("*", "*", "delete get list patch update watch"), recording())
 	add("namespace-controller",
 		on("core", "namespaces", "delete get list watch"),

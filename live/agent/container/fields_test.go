@@ -88,10 +88,20 @@ func TestFields(t *testing.T) {
 	require.Empty(t, slices.Sorted(maps.Keys(left)), "fields that are refused, and no pod in testdata/refused asks for")
 }
 
+// TestNoSELinux: a label is for hosts that have labels.
+func TestNoSELinux(t *testing.T) {
+	label := &corev1.SELinuxOptions{Level: "s0:c1"}
+	p := &corev1.Pod{Spec: corev1.PodSpec{SecurityContext: &corev1.PodSecurityContext{SELinuxOptions: label},
+		Containers: []corev1.Container{{SecurityContext: &corev1.SecurityContext{SELinuxOptions: label}}}}}
+	require.NoError(t, Host{}.RefusedPod(p))
+	require.NoError(t, Host{}.Refused(p, &p.Spec.Containers[0]))
+}
+
 // refusals is what a pod is told on its way to its containers.
 func refusals(t *testing.T, p *corev1.Pod) string {
 	var b strings.Builder
-	if err := RefusedPod(p); err != nil {
+	host := Host{SELinux: true}
+	if err := host.RefusedPod(p); err != nil {
 		return "pod: " + err.Error() + "\n"
 	}
 	for i := range p.Spec.Volumes {
@@ -102,7 +112,7 @@ func refusals(t *testing.T, p *corev1.Pod) string {
 		}
 	}
 	for i := range p.Spec.Containers {
-		if err := Refused(p, &p.Spec.Containers[i]); err != nil {
+		if err := host.Refused(p, &p.Spec.Containers[i]); err != nil {
 			b.WriteString("container: " + err.Error() + "\n")
 		}
 	}

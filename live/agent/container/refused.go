@@ -2,6 +2,7 @@ package container
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -18,9 +19,23 @@ func refusal(field, instead string) error {
 	return fmt.Errorf("%s", text)
 }
 
+// Host is what a host has by which some fields are carried out, or mean nothing.
+type Host struct {
+	// SELinux says that the host labels its processes. This agent does not, so a pod
+	// that asks for a label is refused; on a host without SELinux the label says
+	// nothing, and the pod runs, as with other runtimes.
+	SELinux bool
+}
+
+// ThisHost looks at the host.
+func ThisHost() Host {
+	_, err := os.Stat("/sys/fs/selinux/enforce")
+	return Host{SELinux: err == nil}
+}
+
 // RefusedPod says what a pod as a whole asks for and does not get here.
 // testdata/fields has the decision on each field there is.
-func RefusedPod(pod *corev1.Pod) error {
+func (h Host) RefusedPod(pod *corev1.Pod) error {
 	s := &pod.Spec
 	switch {
 	case s.HostUsers != nil && !*s.HostUsers:
@@ -33,7 +48,7 @@ func RefusedPod(pod *corev1.Pod) error {
 		return refusal("os.name "+string(s.OS.Name), string(corev1.Linux))
 	}
 	if c := s.SecurityContext; c != nil {
-		if err := refusedProfiles(c.SeccompProfile, c.AppArmorProfile, c.SELinuxOptions, c.WindowsOptions); err != nil {
+		if err := h.refusedProfiles(c.SeccompProfile, c.AppArmorProfile, c.SELinuxOptions, c.WindowsOptions); err != nil {
 			return fmt.Errorf("securityContext.%w", err)
 		}
 		for _, set := range c.Sysctls {
@@ -66,13 +81,13 @@ func safeSysctls() []string {
 }
 
 // refusedProfiles says which of the confinements that a context names is not to be had.
-func refusedProfiles(seccomp *corev1.SeccompProfile, armor *corev1.AppArmorProfile, linux *corev1.SELinuxOptions, windows *corev1.WindowsSecurityContextOptions) error {
+func (h Host) refusedProfiles(seccomp *corev1.SeccompProfile, armor *corev1.AppArmorProfile, linux *corev1.SELinuxOptions, windows *corev1.WindowsSecurityContextOptions) error {
 	switch {
 	case seccomp != nil && seccomp.Type != corev1.SeccompProfileTypeRuntimeDefault && seccomp.Type != corev1.SeccompProfileTypeUnconfined:
 		return refusal(fmt.Sprintf("seccompProfile.type %s", seccomp.Type), "RuntimeDefault or Unconfined")
 	case armor != nil && armor.Type != corev1.AppArmorProfileTypeUnconfined:
 		return refusal(fmt.Sprintf("appArmorProfile.type %s", armor.Type), "Unconfined")
-	case linux != nil && *linux != corev1.SELinuxOptions{}:
+	case h.SELinux && linux != nil && *linux != corev1.SELinuxOptions{}:
 		return refusal("seLinuxOptions", "none")
 	case windows != nil && *windows != corev1.WindowsSecurityContextOptions{}:
 		return refusal("windowsOptions", "none")
@@ -81,9 +96,9 @@ func refusedProfiles(seccomp *corev1.SeccompProfile, armor *corev1.AppArmorProfi
 }
 
 // Refused says what a container of a pod asks for and does not get here.
-func Refused(pod *corev1.Pod, c *corev1.Container) error {
+func (h Host) Refused(pod *corev1.Pod, c *corev1.Container) error {
 	if s := c.SecurityContext; s != nil {
-		if err := refusedProfiles(s.SeccompProfile, s.AppArmorProfile, s.SELinuxOptions, s.WindowsOptions); err != nil {
+		if err := h.refusedProfiles(s.SeccompProfile, s.AppArmorProfile, s.SELinuxOptions, s.WindowsOptions); err != nil {
 			return fmt.Errorf("securityContext.%w", err)
 		}
 		privileged := s.Privileged != nil && *s.Privileged

@@ -7,7 +7,7 @@
 //	     /exec/NAMESPACE/POD/CONTAINER            of PodExecOptions
 //	     /attach/NAMESPACE/POD/CONTAINER          of PodAttachOptions
 //	     /portForward/NAMESPACE/POD
-//	     /proxy/NAMESPACE/POD/PORT/...            HTTP to the pod
+//	     /proxy/NAMESPACE/POD/PORT/...            HTTP to the pod; https:PORT for TLS
 //	GET  /pods
 //	GET  /healthz
 //
@@ -18,8 +18,8 @@
 //
 // Exec and attach speak SPDY/3.1 (a POST; one stream each for stdin, stdout, stderr,
 // errors and the terminal's size) or WebSocket (a GET; one byte before each message names
-// the stream), in the protocols v5 and v4.channel.k8s.io. How the process ended is a
-// Status on the error stream. Port-forward is SPDY, or SPDY inside WebSocket.
+// the stream), in the protocols v5 and v4.channel.k8s.io and those before them. How the
+// process ended is a Status on the error stream. Port-forward is SPDY, or SPDY inside WebSocket.
 //
 // Connections into a pod are made from within its network namespace, so a server that
 // listens on localhost alone is reached.

@@ -177,6 +177,47 @@ func TestRelayHidesUsers(t *testing.T) {
 	require.Equal(t, []string{"get pods/exec", "create pods/exec", "get pods/portforward", "create pods/portforward"}, asked)
 }
 
+// TestProxyPages: a page seen through a proxy is at the proxy's address, with its slash,
+// and so is what it links to; a pod may be asked by TLS.
+func TestProxyPages(t *testing.T) {
+	ca := newAuthority(t, "cluster")
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{ca.sign(t, "system:node:n1")}})
+	require.NoError(t, err)
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprintf(w, `<p>%s %s</p><a href="/next?a=b">next</a>`, r.Method, r.URL.Path)
+	})}
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { s.Close() })
+	c, url := newControl(t, ca, l.Addr(), apiserver.Config{})
+	c.pod(t, "web", corev1.Container{Name: "web"})
+	at := "/api/v1/namespaces/default/pods/"
+	for _, step := range []struct{ method, path, want string }{
+		{"GET", "web/proxy/", `200 <p>GET /proxy/default/web/80/</p><a href="` + at + `web/proxy/next?a=b">next</a>`},
+		{"GET", "https:web:8443/proxy/a/b", `200 <p>GET /proxy/default/web/https:8443/a/b</p><a href="` + at + `https:web:8443/proxy/next?a=b">next</a>`},
+		{"OPTIONS", "web/proxy/", `200 <p>OPTIONS /proxy/default/web/80/</p><a href="` + at + `web/proxy/next?a=b">next</a>`},
+		{"GET", "web/proxy?a=b", "301 " + at + "web/proxy/?a=b"},
+		{"HEAD", "web/proxy", "301 " + at + "web/proxy/"},
+		{"POST", "web/proxy", `200 <p>POST /proxy/default/web/80/</p><a href="` + at + `web/proxy/next?a=b">next</a>`},
+		{"GET", "ftp:web:21/proxy/", "400 "},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), step.method, url+at+step.path, nil)
+		require.NoError(t, err)
+		client := newClient()
+		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		answer, err := client.Do(req)
+		require.NoError(t, err)
+		text, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		answer.Body.Close()
+		got := fmt.Sprintf("%d %s", answer.StatusCode, answer.Header.Get("Location"))
+		if answer.StatusCode == http.StatusOK {
+			got += string(text)
+		}
+		require.Equal(t, step.want, got, step.path)
+	}
+}
+
 // TestFrontRefuses: what is wrong is said before an agent is asked.
 func TestFrontRefuses(t *testing.T) {
 	ca := newAuthority(t, "cluster")
@@ -210,7 +251,7 @@ func TestFrontRefuses(t *testing.T) {
 		{"pods/done/exec?command=id&stdout=1", 400, "cannot exec into a pod that has completed; current phase is Succeeded"},
 		{"pods/none/portforward", 404, `pods \"none\" not found`},
 		{"pods/two:x/proxy/", 400, `port \"x\"`},
-		{"pods/https:two:1/proxy/", 400, `scheme \"https\": want http`},
+		{"pods/ftp:two:1/proxy/", 400, `scheme \"ftp\": want http or https`},
 		{"services/svc/proxy/", 503, `no endpoints available for service \"svc\"`},
 		{"services/svc:81/proxy/", 503, `no service port \"81\" found for service \"svc\"`},
 		{"services/none/proxy/", 404, `services \"none\" not found`},

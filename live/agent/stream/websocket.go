@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/remotecommand"
+	"k8s.io/streaming/pkg/httpstream/wsstream"
 
 	"seatrial.dev/seatrial/live/runtime"
 )
@@ -24,12 +26,43 @@ const (
 	controlTimeout  = 10 * time.Second
 )
 
-var webSocketProtocols = []string{remotecommand.StreamProtocolV5Name, remotecommand.StreamProtocolV4Name}
+// dialect is a WebSocket protocol of exec and attach (k8s.io/streaming/pkg/httpstream/wsstream).
+type dialect struct {
+	name      string
+	base64    bool // each message is text, for clients that can send no other
+	status    bool // how it ended is a metav1.Status; else the text of an error, if there is one
+	halfClose bool // the client can end one stream
+}
+
+// dialects are those there are, the best first.
+var dialects = []dialect{
+	{name: remotecommand.StreamProtocolV5Name, status: true, halfClose: true},
+	{name: remotecommand.StreamProtocolV4Name, status: true},
+	{name: "v4.base64.channel.k8s.io", status: true, base64: true},
+	{name: wsstream.ChannelWebSocketProtocol},
+	{name: wsstream.Base64ChannelWebSocketProtocol, base64: true},
+	{}, // who names none speaks the first there was
+}
+
+func dialectNames() (out []string) {
+	for _, d := range dialects {
+		out = append(out, d.name)
+	}
+	return out
+}
+
+func spoken(name string) dialect {
+	return dialects[slices.IndexFunc(dialects, func(d dialect) bool { return d.name == name })]
+}
 
 // upgrade makes a WebSocket of a request; the client was answered if that fails.
 func upgrade(w http.ResponseWriter, r *http.Request, protocols []string) (*websocket.Conn, error) {
-	if !slices.ContainsFunc(websocket.Subprotocols(r), func(p string) bool { return slices.Contains(protocols, p) }) {
-		return nil, refuse(http.StatusBadRequest, "Sec-Websocket-Protocol %.200q: want one of %q", websocket.Subprotocols(r), protocols)
+	named := websocket.Subprotocols(r)
+	if len(named) == 0 {
+		named = []string{""}
+	}
+	if !slices.ContainsFunc(named, func(p string) bool { return slices.Contains(protocols, p) }) {
+		return nil, refuse(http.StatusBadRequest, "Sec-Websocket-Protocol %.200q: want one of %q", named, protocols)
 	}
 	u := websocket.Upgrader{
 		Subprotocols: protocols,
@@ -49,9 +82,9 @@ type channels struct {
 	mu   sync.Mutex // of writes
 	gone chan struct{}
 
-	stdin     *io.PipeWriter // nil if there is none
-	sizes     sizes
-	halfClose bool // the client can end one stream
+	stdin   *io.PipeWriter // nil if there is none
+	sizes   sizes
+	dialect dialect
 }
 
 // channel is the output on one of them.
@@ -64,6 +97,10 @@ type channel struct {
 func (o channel) Write(p []byte) (int, error) {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
+	if o.c.dialect.base64 {
+		text := append([]byte{'0' + o.id}, base64.StdEncoding.EncodeToString(p)...)
+		return len(p), o.c.conn.WriteMessage(websocket.TextMessage, text)
+	}
 	m, err := o.c.conn.NextWriter(websocket.BinaryMessage)
 	if err != nil {
 		return 0, err
@@ -75,13 +112,33 @@ func (o channel) Write(p []byte) (int, error) {
 	return n, errors.Join(err, m.Close())
 }
 
+// next is what the client sends: a channel's number and its bytes; nil at the end, or
+// when it sends what is none.
+func (c *channels) next() []byte {
+	_ = c.conn.SetReadDeadline(time.Now().Add(IdleMax))
+	kind, data, err := c.conn.ReadMessage()
+	switch {
+	case err != nil:
+		return nil
+	case !c.dialect.base64 && kind == websocket.BinaryMessage:
+		return data
+	case !c.dialect.base64 || kind != websocket.TextMessage || len(data) == 0:
+		return nil
+	}
+	raw, err := base64.StdEncoding.AppendDecode([]byte{data[0] - '0'}, data[1:])
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
 func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, o options) (*session, error) {
-	conn, err := upgrade(w, r, webSocketProtocols)
+	conn, err := upgrade(w, r, dialectNames())
 	if conn == nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
-	c := &channels{conn: conn, gone: make(chan struct{}), sizes: newSizes(), halfClose: conn.Subprotocol() == remotecommand.StreamProtocolV5Name}
+	c := &channels{conn: conn, gone: make(chan struct{}), sizes: newSizes(), dialect: spoken(conn.Subprotocol())}
 	e := &session{ctx: ctx, resize: c.sizes}
 	var stdin *io.PipeReader
 	if o.stdin {
@@ -117,9 +174,8 @@ func (c *channels) read() {
 		defer c.stdin.Close()
 	}
 	for {
-		_ = c.conn.SetReadDeadline(time.Now().Add(IdleMax))
-		kind, data, err := c.conn.ReadMessage()
-		if err != nil || kind != websocket.BinaryMessage {
+		data := c.next()
+		if data == nil {
 			return
 		}
 		if len(data) < 2 {
@@ -136,7 +192,7 @@ func (c *channels) read() {
 				c.sizes.put(size)
 			}
 		case remotecommand.StreamClose:
-			if c.halfClose && data[1] == remotecommand.StreamStdIn && c.stdin != nil {
+			if c.dialect.halfClose && data[1] == remotecommand.StreamStdIn && c.stdin != nil {
 				_ = c.stdin.Close()
 			}
 		}
@@ -165,17 +221,30 @@ func (c *channels) ping(ctx context.Context, cancel func()) {
 // finish says how it ended, and waits for the client to close: closing with input
 // unread would make the kernel throw away output that is on its way.
 func (c *channels) finish(status *metav1.Status) {
-	text, err := json.Marshal(status)
-	if err != nil {
-		return
-	}
-	if _, err := (channel{c, remotecommand.StreamErr}).Write(text); err != nil {
-		return
+	if text := c.ending(status); text != nil {
+		if _, err := (channel{c, remotecommand.StreamErr}).Write(text); err != nil {
+			return
+		}
 	}
 	if c.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), time.Now().Add(controlTimeout)) != nil {
 		return
 	}
 	linger(c.gone)
+}
+
+// ending is what goes to the error channel; nil for nothing.
+func (c *channels) ending(status *metav1.Status) []byte {
+	switch {
+	case c.dialect.status:
+		text, err := json.Marshal(status)
+		if err != nil {
+			return nil
+		}
+		return text
+	case status.Status == metav1.StatusSuccess:
+		return nil
+	}
+	return []byte(status.Message)
 }
 
 // linger waits for a client to go, but not for ever.

@@ -239,7 +239,10 @@ func Mounts(dir string, pod *corev1.Pod, c *corev1.Container, value func(string)
 			}
 			to.SubPath = inject.Expand(m.SubPathExpr, value)
 		}
-		if strings.Trim(to.SubPath, "/.") == "" && !strings.Contains(to.SubPath, "..") {
+		if filepath.IsAbs(to.SubPath) || slices.Contains(strings.Split(to.SubPath, "/"), "..") {
+			return nil, fmt.Errorf("subPath %q of volume %q: want a path below the volume, without '..'", to.SubPath, m.Name)
+		}
+		if strings.Trim(to.SubPath, "/.") == "" {
 			to.SubPath = ""
 		}
 		if p := m.MountPropagation; p != nil && *p != corev1.MountPropagationNone {

@@ -109,8 +109,13 @@ spec:
   - {name: d, volumeMounts: [{name: e, mountPath: /e, subPathExpr: "$(NONE)"}]}
   - {name: f, volumeMounts: [{name: none, mountPath: /e}]}
   - {name: g, volumeDevices: [{name: e, devicePath: /dev/x}]}
+  - {name: i, volumeMounts: [{name: e, mountPath: /e, subPathExpr: "$(UP)"}]}
+  - {name: j, volumeMounts: [{name: e, mountPath: /e, subPathExpr: "$(ROOT)"}]}
 `)
-	value := func(n string) (string, bool) { return "p1", n == "POD" }
+	value := func(n string) (string, bool) {
+		v, ok := map[string]string{"POD": "p1", "UP": "a/../..", "ROOT": "/tmp"}[n]
+		return v, ok
+	}
 	got, err := Mounts("/pods/1", p, &p.Spec.Containers[0], value)
 	require.NoError(t, err)
 	out, err := yaml.Marshal(got)
@@ -128,7 +133,7 @@ spec:
   subPath: key
   target: /m
 `, "\n"), string(out))
-	for i, want := range map[int]string{1: "no variable NONE", 2: `no volume "none"`, 3: "volumeDevices"} {
+	for i, want := range map[int]string{1: "no variable NONE", 2: `no volume "none"`, 3: "volumeDevices", 4: "below the volume", 5: "below the volume"} {
 		_, err = Mounts("/pods/1", p, &p.Spec.Containers[i], value)
 		require.ErrorContains(t, err, want)
 	}
