@@ -109,7 +109,8 @@ spec:
 }
 
 // TestSwappedSubPath: a container that puts a link to the host's root in the place of a
-// folder, and the folder back, again and again, while others mount it.
+// folder, and the folder back, again and again, while others, started once it does, mount
+// it.
 func TestSwappedSubPath(t *testing.T) {
 	if ownHost(t) {
 		return
