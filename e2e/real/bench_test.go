@@ -2,6 +2,7 @@ package real
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/cluster/store"
+	"seatrial.dev/seatrial/live/apitest"
 	"seatrial.dev/seatrial/live/client"
 )
 
@@ -186,30 +188,12 @@ func BenchmarkWrites(b *testing.B) {
 		b.Run("clients="+strconv.Itoa(clients), func(b *testing.B) {
 			c := newLab(b, 1)
 			c.namespace("bench")
-			var mu sync.Mutex
-			n := 0
-			b.ResetTimer()
-			var all sync.WaitGroup
-			for range clients {
-				all.Go(func() {
-					for {
-						mu.Lock()
-						n++
-						mine := n
-						mu.Unlock()
-						if mine > b.N {
-							return
-						}
-						if !c.write(b.Context(), "bench", "c"+strconv.Itoa(mine)) {
-							b.Error("a write was not acknowledged")
-							return
-						}
-					}
-				})
-			}
-			all.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
-			b.StopTimer()
+			apitest.BenchmarkWrites(b, clients, func(n int) error {
+				if !c.write(b.Context(), "bench", "c"+strconv.Itoa(n)) {
+					return errors.New("a write was not acknowledged")
+				}
+				return nil
+			})
 		})
 	}
 }
@@ -227,7 +211,7 @@ func BenchmarkMemory(b *testing.B) {
 		<-time.After(idleFor) // idleness is what is measured
 	}
 	for what, line := range map[string]string{"server": "seatrial server ", "agent": "seatrial-agent --server"} {
-		for _, proc := range c.processes() {
+		for _, proc := range c.residue().Processes() {
 			f := strings.Fields(proc)
 			if strings.Contains(proc, line) {
 				status, err := os.ReadFile(filepath.Join(f[1], "status"))

@@ -4,33 +4,46 @@ import (
 	"testing"
 )
 
-// TestCluster is what people do with a cluster, one after the other, each in a namespace
-// of its own.
+// inCluster is something that people do with a cluster, in a namespace of its own.
+type inCluster struct {
+	name string
+	do   func(c *cluster, namespace string)
+}
+
+// TestCluster is what people do with a cluster: much of it at once, and one after the
+// other what must not be disturbed, or disturbs.
 func TestCluster(t *testing.T) {
 	need(t)
 	t.Parallel()
 	c := newLab(t, 3)
-	for _, test := range []struct {
-		name string
-		do   func(c *cluster, namespace string)
-	}{
-		{"kubectl", testKubectl},
-		{"services", testServices},
-		{"names", testNames},
+	t.Run("together", func(t *testing.T) {
+		for _, test := range []inCluster{
+			{"kubectl", testKubectl},
+			{"services", testServices},
+			{"names", testNames},
+			{"trouble", testTrouble},
+			{"joining", testJoining},
+			{"intruder", testIntruder},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				c.with(t).play(test)
+			})
+		}
+	})
+	for _, test := range []inCluster{
 		{"rollout", testRollout},
-		{"trouble", testTrouble},
-		{"joining", testJoining},
-		{"intruder", testIntruder},
 		{"agentrestart", testAgentRestart},
 		{"serverrestart", testServerRestart},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			c := c.with(t)
-			c.namespace(test.name)
-			test.do(c, test.name)
-			c.kubectl("delete", "namespace", test.name, "--timeout=60s")
-		})
+		t.Run(test.name, func(t *testing.T) { c.with(t).play(test) })
 	}
+}
+
+func (c *cluster) play(test inCluster) {
+	c.namespace(test.name)
+	test.do(c, test.name)
+	c.kubectl("delete", "namespace", test.name, "--timeout=60s")
 }
 
 // shell is a pod of busybox that does nothing, on a node.

@@ -30,7 +30,8 @@ const (
 	eventMax  = 60 * time.Second
 	callMax   = 3 * time.Minute // for one call of a program
 	askEvery  = 20 * time.Millisecond
-	noticeMax = 7 * time.Second // from the end of a host to its node being not ready
+	noticeMax = 7 * time.Second  // from the end of a host to its node being not ready
+	goneMax   = 10 * time.Second // from the end of lab down to nothing of the lab being left
 )
 
 // result is what a call of a program said and how it ended.
@@ -122,7 +123,7 @@ func newLab(t testing.TB, nodes int, more ...string) *cluster {
 	t.Helper()
 	need(t)
 	p := newPlace(t)
-	before := p.picture(t)
+	before := p.residue().Picture(t)
 	began := time.Now()
 	r := call(t, "", built.seatrial, p.upArgs(nodes, more...)...)
 	require.Zero(t, r.code, "%s", r)
@@ -136,7 +137,7 @@ func newLab(t testing.TB, nodes int, more ...string) *cluster {
 		r := call(t, "", built.seatrial, "lab", "down", "--dir", p.dir)
 		require.Zero(t, r.code, "%s", r)
 		t.Logf("down in %v", time.Since(began).Round(time.Millisecond))
-		p.same(t, before)
+		p.residue().Same(t, before, goneMax)
 	})
 	var err error
 	c.bed, err = testbed.Open(t.Context(), p.dir)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seatrial.dev/seatrial/live/doctor"
+	"seatrial.dev/seatrial/live/testbed/machine"
 )
 
 // root is the folder of the module.
@@ -102,8 +103,11 @@ func build(dir string) (err error) {
 	bin := filepath.Join(dir, "bin")
 	built = programs{seatrial: filepath.Join(bin, "seatrial"), load: filepath.Join(bin, "load"),
 		images: []string{filepath.Join(dir, "images"), filepath.Join(dir, "busybox")}}
-	shell, err := shellRoot(filepath.Join(dir, "shell"))
-	if err != nil {
+	shell := filepath.Join(dir, "shell")
+	if err := machine.Rootfs(shell); err != nil {
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(shell, "data"), 0o755); err != nil {
 		return err
 	}
 	for _, argv := range [][]string{
@@ -127,39 +131,6 @@ func build(dir string) (err error) {
 		return fmt.Errorf("%w; build it with: make kubectl", err)
 	}
 	return nil
-}
-
-// shellRoot is a root file system with busybox and a name for each thing it does.
-func shellRoot(dir string) (string, error) {
-	from, err := exec.LookPath("busybox")
-	if err != nil {
-		return "", err
-	}
-	program, err := os.ReadFile(from)
-	if err != nil {
-		return "", err
-	}
-	for _, d := range []string{"bin", "etc", "tmp", "data"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
-			return "", err
-		}
-	}
-	if err := os.WriteFile(filepath.Join(dir, "bin", "busybox"), program, 0o755); err != nil {
-		return "", err
-	}
-	names, err := exec.Command(from, "--list").Output()
-	if err != nil {
-		return "", err
-	}
-	for _, n := range strings.Fields(string(names)) {
-		if n == "busybox" {
-			continue
-		}
-		if err := os.Symlink("busybox", filepath.Join(dir, "bin", n)); err != nil {
-			return "", err
-		}
-	}
-	return dir, nil
 }
 
 // able asks seatrial doctor, and answers why a lab cannot be run here.

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,97 +15,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/vishvananda/netlink"
 
-	"seatrial.dev/seatrial/live/runtime/cgroup"
+	"seatrial.dev/seatrial/live/testbed/machine"
 )
 
-// picture is what there is on the machine of this lab: others may come and go meanwhile.
-func (p place) picture(t testing.TB) (out []string) {
-	links, err := netlink.LinkList()
-	require.NoError(t, err)
-	for _, l := range links {
-		out = append(out, "link "+l.Attrs().Name)
-	}
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
-	require.NoError(t, err)
-	for _, r := range routes {
-		out = append(out, "route "+r.String())
-	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	require.NoError(t, err)
-	for line := range strings.Lines(string(mounts)) {
-		out = append(out, "mount "+strings.TrimSpace(line))
-	}
-	roots, err := cgroup.Hierarchies()
-	require.NoError(t, err)
-	for _, root := range roots {
-		found, err := filepath.Glob(filepath.Join(root, "seatrial", p.name))
-		require.NoError(t, err)
-		out = append(out, found...)
-	}
-	for _, dir := range []string{"/run", "/run/seatrial", "/run/netns", "/run/seatrial/netns", "/dev/shm", "/var/lib/seatrial", filepath.Dir(p.dir), p.dir} {
-		list, _ := os.ReadDir(dir)
-		for _, e := range list {
-			out = append(out, "file "+filepath.Join(dir, e.Name()))
-		}
-	}
-	rules, err := exec.Command("nft", "list", "ruleset").CombinedOutput()
-	require.NoError(t, err, string(rules))
-	for line := range strings.Lines(string(rules)) {
-		out = append(out, "rule "+strings.TrimSpace(line))
-	}
-	out = append(out, p.processes()...)
-	return slices.DeleteFunc(out, func(line string) bool {
-		for _, mark := range []string{"st-" + p.name, "/seatrial/" + p.name, p.dir, p.subnet.Addr().String(), "process"} {
-			if strings.Contains(line, mark) {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-// processes are those of the lab, by their names, their groups and what they have open.
-func (p place) processes() (out []string) {
-	list, _ := filepath.Glob("/proc/[0-9]*")
-	for _, proc := range list {
-		line, _ := os.ReadFile(proc + "/cmdline")
-		groups, _ := os.ReadFile(proc + "/cgroup")
-		if len(line) == 0 {
-			continue // dead already, and only waits for the machine's first process
-		}
-		command := strings.ReplaceAll(string(line), "\x00", " ")
-		if !strings.Contains(command, "/seatrial lab down ") && strings.Contains(command, p.dir) ||
-			strings.Contains(command, "lab-host "+p.name+"/") || strings.Contains(string(groups), "/seatrial/"+p.name+"/") {
-			out = append(out, "process "+proc+" "+command)
-		}
-	}
-	return out
-}
-
-// same waits until the machine is as before; the kernel takes a moment for some things.
-func (p place) same(t testing.TB, before []string) {
-	t.Helper()
-	until(t, 10*time.Second, "nothing of the lab may be left on the machine", func() error {
-		now := p.picture(t)
-		var diff []string
-		for _, x := range now {
-			if !slices.Contains(before, x) {
-				diff = append(diff, "+ "+x)
-			}
-		}
-		for _, x := range before {
-			if !slices.Contains(now, x) {
-				diff = append(diff, "- "+x)
-			}
-		}
-		if diff != nil {
-			return errors.New(strings.Join(diff, "\n"))
-		}
-		return nil
-	})
-}
+// residue is what the lab could leave on the machine.
+func (p place) residue() machine.Residue { return machine.OfLab(p.name, p.dir, p.subnet) }
 
 // TestUpAndDown brings a lab up, has pods in it, and takes it down with them.
 func TestUpAndDown(t *testing.T) {
@@ -121,7 +35,7 @@ func TestUpAndDown(t *testing.T) {
 	for _, want := range []string{"control-plane", "node-0", "node-1", "running", "agent (pid ", "server (pid ", c.addr(1)} {
 		require.Contains(t, status, want)
 	}
-	require.Greater(t, len(c.picture(t)), 10, "what is looked for when it is down")
+	require.Greater(t, len(c.residue().Picture(t)), 10, "what is looked for when it is down")
 	again := call(t, "", built.seatrial, c.upArgs(2)...)
 	require.Equal(t, 3, again.code)
 	require.Contains(t, again.err, "is up in "+c.dir+" already")
@@ -134,7 +48,7 @@ func TestUpIsKilled(t *testing.T) {
 	t.Parallel()
 	for _, seen := range []string{"state.json", "hosts/*/log/server.log", "hosts/control-plane/data/server/admin.kubeconfig", "hosts/node-0/log/agent.log"} {
 		p := newPlace(t)
-		before := p.picture(t)
+		before := p.residue().Picture(t)
 		up := exec.Command(built.seatrial, p.upArgs(2)...)
 		require.NoError(t, up.Start())
 		until(t, eventMax, "it gets to "+seen, func() error {
@@ -147,7 +61,7 @@ func TestUpIsKilled(t *testing.T) {
 		_ = up.Wait() // it was killed
 		r := call(t, "", built.seatrial, "lab", "down", "--dir", p.dir)
 		require.Zero(t, r.code, "killed at %s: %s", seen, r)
-		p.same(t, before)
+		p.residue().Same(t, before, goneMax)
 		r = call(t, "", built.seatrial, "lab", "down", "--dir", p.dir)
 		require.Equal(t, 2, r.code)
 		require.Contains(t, r.err, "no lab is up in "+p.dir)
@@ -174,7 +88,7 @@ func TestRunIsInterrupted(t *testing.T) {
 		}
 		return errors.New("none yet")
 	})
-	require.Greater(t, len(p.picture(t)), 10)
+	require.Greater(t, len(p.residue().Picture(t)), 10)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -186,7 +100,7 @@ func TestRunIsInterrupted(t *testing.T) {
 		<-ended
 	}
 	require.Equal(t, 130, cmd.ProcessState.ExitCode(), said.String())
-	p.same(t, nil)
+	p.residue().Same(t, nil, goneMax)
 }
 
 // labOf is the lab of a run, by the first process of its switch: other runs have theirs

@@ -3,6 +3,7 @@ package real
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -45,8 +46,10 @@ kind: Pod
 metadata: {name: load}
 spec:
   restartPolicy: Never
-  terminationGracePeriodSeconds: 5
+  terminationGracePeriodSeconds: 0
+  shareProcessNamespace: true
   containers:
+  - {name: ends, image: "`+busybox+`", command: [sleep, "100000"]}
   - {name: c, image: "seatrial.dev/demo/load:v1", args: [--url, "http://web.`+ns+`.svc.cluster.local/", --rate, "50", --duration, "`+loadMax.String()+`", --timeout, 2s]}
 `)
 	c.kubectl("wait", "-n", ns, "--for=condition=Ready", "pod/load", "--timeout=60s")
@@ -69,9 +72,15 @@ spec:
 	}
 	c.t.Logf("there and back in %v", time.Since(began).Round(time.Millisecond))
 	require.Less(c.t, time.Since(began), loadMax, "the load went on for all of it")
-	follow := c.stream("logs", "-n", ns, "-f", "load")
-	c.kubectl("delete", "-n", ns, "pod", "load", "--wait=false")
-	within := parseTold(c.t, follow.next(`^\{`))
+	c.kubectl("exec", "-n", ns, "load", "-c", "ends", "--", "killall", "-TERM", "load")
+	text := ""
+	until(c.t, eventMax, "the load in the pod tells how it went", func() error {
+		if text = c.kubectl("logs", "-n", ns, "load", "-c", "c"); text == "" {
+			return errors.New("nothing yet")
+		}
+		return nil
+	})
+	within := parseTold(c.t, text)
 	c.t.Logf("from a pod, by name: %v", within)
 	require.Zero(c.t, within.Failed)
 	require.Greater(c.t, within.Succeeded, 200)

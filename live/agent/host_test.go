@@ -3,6 +3,7 @@ package agent_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -29,7 +32,7 @@ import (
 	"seatrial.dev/seatrial/live/apitest"
 	"seatrial.dev/seatrial/live/image"
 	"seatrial.dev/seatrial/live/runtime"
-	"seatrial.dev/seatrial/live/runtime/cgroup"
+	"seatrial.dev/seatrial/live/testbed/machine"
 )
 
 const (
@@ -40,48 +43,66 @@ const (
 	busybox  = "seatrial.test/busybox:1"
 )
 
-// missing says what the tests that run pods need and this machine has not.
-func missing() (out []string) {
-	if os.Geteuid() != 0 {
-		out = append(out, "root")
-	}
-	for _, program := range []string{"busybox", "gcc", "go", "ip", "iptables"} {
-		if _, err := exec.LookPath(program); err != nil {
-			out = append(out, "the program "+program)
-		}
-	}
-	if roots, err := cgroup.Hierarchies(); err != nil || len(roots) == 0 {
-		out = append(out, "control groups")
-	}
-	return out
-}
+// atOnce is how many tests run side by side: mostly they wait.
+const atOnce = "6"
 
-// TestMain runs the tests once more in a network and mounts of their own: a host.
+// TestMain is also a host, and what asks for an address in one.
 func TestMain(m *testing.M) {
 	if url := os.Getenv(fetch); url != "" {
 		os.Exit(fetchURL(url))
 	}
-	if os.Getenv(inside) != "" {
-		code := m.Run()
-		if built != "" {
-			os.RemoveAll(built)
+	flag.Parse()
+	if os.Getenv(inside) == "" && flag.Lookup("test.bench").Value.String() != "" && len(machine.Missing("iptables")) == 0 {
+		if err := hostProcess(os.Stdout, os.Args[1:]...); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
 		}
-		os.Exit(code)
+		return
 	}
-	if len(missing()) > 0 {
-		os.Exit(m.Run()) // where needHost says so
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		panic(err)
 	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(cmd.ProcessState.ExitCode())
+	os.Exit(machine.Run(m))
 }
+
+// hostProcess runs this program once more, in a network and mounts of its own: a host.
+func hostProcess(out io.Writer, args ...string) error {
+	goruntime.LockOSThread() // the process ends with the thread that started it
+	defer goruntime.UnlockOSThread()
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	return cmd.Run()
+}
+
+// ownHost runs a test on a host of its own, beside others, and says whether it has. On
+// that host it has not.
+func ownHost(t *testing.T) bool {
+	t.Helper()
+	machine.Need(t, "iptables")
+	if os.Getenv(inside) != "" {
+		return false
+	}
+	t.Parallel()
+	_, err := machine.Runtime()
+	require.NoError(t, err)
+	args := []string{"-test.run=^" + t.Name() + "$", fmt.Sprintf("-test.v=%t", testing.Verbose())}
+	if deadline, ok := t.Deadline(); ok {
+		args = append(args, "-test.timeout="+time.Until(deadline).String())
+	}
+	var out bytes.Buffer
+	err = hostProcess(&out, args...)
+	// What frames the output is left out: it would be taken for this test's own.
+	said := framing.ReplaceAllString(out.String(), "")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	t.Log(said)
+	return true
+}
+
+var framing = regexp.MustCompile(`(?m)^( *--- |=== |PASS$|FAIL$).*\n?`)
 
 // fetchURL prints what an address answers: the test goes into a pod's network by it.
 func fetchURL(url string) int {
@@ -99,43 +120,25 @@ func fetchURL(url string) int {
 
 func needHost(t testing.TB) {
 	t.Helper()
-	if list := missing(); len(list) > 0 {
-		t.Skipf("NOT RUN, an agent needs: %s (apt-get install busybox-static gcc iproute2 iptables)", strings.Join(list, ", "))
-	}
+	machine.Need(t, "iptables")
 	require.NoError(t, prepared())
 }
 
-// prepared makes the network of this process a host's.
+// prepared makes the network of this process a host's. The one who is to be gossiped with
+// first is not there, which is told at once: an agent that dials ends seconds later.
 var prepared = sync.OnceValue(func() error {
 	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
 		return err
 	}
 	for _, line := range []string{
 		"link set lo up", "link add up0 type veth peer name up1", "link set up0 up", "link set up1 up",
-		"addr add " + hostIP + "/24 dev up0", "route add default via 192.168.77.254 dev up0",
+		"addr add " + hostIP + "/24 dev up0", "route add default via 192.168.77.254 dev up0", "route add unreachable 10.0.0.1",
 	} {
 		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
 			return fmt.Errorf("ip %s: %w: %s", line, err, out)
 		}
 	}
 	return nil
-})
-
-var built string
-
-// program builds seatrial-runtime once for all tests.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "seatrial-agent-")
-	if err != nil {
-		return "", err
-	}
-	built = dir
-	path := filepath.Join(dir, "seatrial-runtime")
-	out, err := exec.Command("go", "build", "-o", path, "seatrial.dev/seatrial/cmd/seatrial-runtime").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, nil
 })
 
 var hosts atomic.Int64
@@ -154,7 +157,7 @@ type host struct {
 
 func newHost(t testing.TB, edit ...func(*agent.Config)) *host {
 	needHost(t)
-	path, err := program()
+	path, err := machine.Runtime()
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
@@ -365,24 +368,8 @@ func (h *host) exec(pod, container, script string) string {
 // newRootfs makes a root file system of busybox.
 func newRootfs(t testing.TB) string {
 	dir := filepath.Join(t.TempDir(), "rootfs")
-	for _, d := range []string{"bin", "tmp", "etc", "home", "www"} {
-		require.NoError(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
-	}
-	found, err := exec.LookPath("busybox")
-	require.NoError(t, err)
-	data, err := os.ReadFile(found)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "bin/busybox"), data, 0o755))
-	list, err := exec.Command(found, "--list").Output()
-	require.NoError(t, err)
-	for _, name := range strings.Fields(string(list)) {
-		if name != "busybox" {
-			require.NoError(t, os.Symlink("busybox", filepath.Join(dir, "bin", name)))
-		}
-	}
+	require.NoError(t, machine.Rootfs(dir))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "www/index.html"), []byte("hello\n"), 0o644))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "etc/passwd"), []byte("root:x:0:0::/:/bin/sh\nweb:x:1000:1001::/home:/bin/sh\n"), 0o644))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "etc/group"), []byte("web:x:1001:\nstaff:x:1002:web\n"), 0o644))
 	return dir
 }
 

@@ -101,7 +101,7 @@ type rules struct {
 // serveProxy is the goroutine of the proxy.
 func (a *Agent) serveProxy(ctx context.Context) {
 	r := &rules{a: a, view: view.New(kinds.Service, kinds.EndpointSlice), synced: map[kinds.Kind]bool{}, fresh: true}
-	defer r.names.close()
+	defer r.close()
 	check := time.NewTicker(proxyCheck)
 	defer check.Stop()
 	retry := time.NewTimer(time.Hour)
@@ -128,6 +128,13 @@ func (a *Agent) serveProxy(ctx context.Context) {
 		default:
 			a.problems.set(partServices, "")
 		}
+	}
+}
+
+func (r *rules) close() {
+	r.names.close()
+	if r.tables != nil {
+		r.tables.Close()
 	}
 }
 

@@ -21,8 +21,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"seatrial.dev/seatrial/cluster/kinds"
-	"seatrial.dev/seatrial/cluster/store"
-	"seatrial.dev/seatrial/cluster/view"
+	"seatrial.dev/seatrial/cluster/view/viewtest"
 	livedns "seatrial.dev/seatrial/live/dns"
 	names "seatrial.dev/seatrial/nodeagent/dns"
 )
@@ -32,17 +31,9 @@ const eventMax = 20 * time.Second
 
 // zone is that of some manifests.
 func zone(t testing.TB, manifests string) *names.Zone {
-	st, v := store.New(store.WindowDefault), view.New(kinds.Service, kinds.EndpointSlice)
-	docs, err := kinds.Decode("apply", []byte(manifests))
-	require.NoError(t, err)
-	for _, doc := range docs {
-		doc.Object.SetNamespace("default")
-		kinds.Default(doc.Object)
-		e, err := st.Create(doc.Object)
-		require.NoError(t, err)
-		v.Apply(e)
-	}
-	z, err := names.Compile(names.Config{Domain: "cluster.local", Networks: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")}}, v)
+	d := viewtest.New(kinds.Service, kinds.EndpointSlice)
+	d.Apply(t, manifests)
+	z, err := names.Compile(names.Config{Domain: "cluster.local", Networks: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")}}, d.View)
 	require.NoError(t, err)
 	return z
 }

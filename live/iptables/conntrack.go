@@ -23,15 +23,11 @@ type stale struct {
 	serving map[netip.AddrPort]map[netip.AddrPort]bool
 }
 
-// staleFlows is nil if no port of UDP has lost an endpoint, or got its first.
-func staleFlows(old, to *proxy.RuleSet) *stale {
+// staleFlows is nil if by the changes no port of UDP has lost an endpoint, or got its
+// first.
+func staleFlows(changes []proxy.Change, to *proxy.RuleSet) *stale {
 	s := &stale{addresses: to.Config.Addresses, serving: map[netip.AddrPort]map[netip.AddrPort]bool{}}
-	if old == nil {
-		for part := range to.Services() {
-			s.add(part, nil)
-		}
-	}
-	for _, c := range changesOf(old, to) {
+	for _, c := range changes {
 		if c.New != nil {
 			s.add(c.New, c.Old)
 		} else {
@@ -42,13 +38,6 @@ func staleFlows(old, to *proxy.RuleSet) *stale {
 		return nil
 	}
 	return s
-}
-
-func changesOf(old, to *proxy.RuleSet) []proxy.Change {
-	if old == nil {
-		return nil
-	}
-	return proxy.Diff(old, to)
 }
 
 func (s *stale) add(now, old *proxy.Service) {

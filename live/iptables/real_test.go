@@ -4,21 +4,28 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/cluster/view/viewtest"
 )
 
 func open(t testing.TB, m *machine, backend string) *Tables {
 	tables, err := Open(t.Context(), Config{Netns: m.path, Backend: backend})
 	require.NoError(t, err)
+	t.Cleanup(tables.Close)
 	return tables
 }
 
@@ -62,6 +69,29 @@ status: {loadBalancer: {ingress: [{ip: 10.99.0.2}]}}
 
 var whereIs = map[string]string{"10.244.1.2": "n1", "10.244.1.3": "n1", "10.244.2.2": "n2"}
 
+// TestRestorerNeverAnswers: with a program that does not read on, each script has one of
+// its own.
+func TestRestorerNeverAnswers(t *testing.T) {
+	needRoot(t)
+	tables := open(t, newMachine(t, "m"), NFTables)
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"x-restore": "case \"$*\" in *verbose*) exit 7;; esac\nexec iptables-nft-restore \"$@\"",
+		"x-save":    "exec iptables-nft-save \"$@\"",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755))
+	}
+	tables.program = filepath.Join(dir, "x")
+	d := newDesk(node())
+	for i := range 2 {
+		d.Put(t, viewtest.Service(viewtest.ServiceName(i), i))
+		_, err := tables.Apply(t.Context(), d.rules)
+		require.NoError(t, err)
+		require.Nil(t, tables.restorer)
+		noDrift(t, tables)
+	}
+}
+
 func endpoints(service, protocol string, ips ...string) string {
 	s := fmt.Sprintf("---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: %s-1, labels: {kubernetes.io/service-name: %s}}\naddressType: IPv4\nports: [{name: http, port: 8080, protocol: %s}]\nendpoints:\n", service, service, protocol)
 	for _, ip := range ips {
@@ -83,7 +113,7 @@ func TestReal(t *testing.T) {
 			l := newLab(t)
 			tables := open(t, l.host1, backend)
 			d := newDesk(node())
-			d.manifests(t, services+all("web", "TCP")+all("sticky", "TCP")+all("local", "TCP")+all("names", "UDP")+all("here", "TCP")+endpoints("self", "TCP", "10.244.1.2"))
+			d.Apply(t, services+all("web", "TCP")+all("sticky", "TCP")+all("local", "TCP")+all("names", "UDP")+all("here", "TCP")+endpoints("self", "TCP", "10.244.1.2"))
 			done, err := tables.Apply(t.Context(), d.rules)
 			require.NoError(t, err)
 			require.True(t, done.Full)
@@ -179,7 +209,7 @@ func (l *lab) testUDP(t *testing.T, tables *Tables, d *desk) {
 	for _, ip := range left {
 		ips = append(ips, ip)
 	}
-	d.manifests(t, endpoints("names", "UDP", ips...))
+	d.Apply(t, endpoints("names", "UDP", ips...))
 	done, err := tables.Apply(t.Context(), d.rules)
 	require.NoError(t, err)
 	require.False(t, done.Full)
@@ -240,12 +270,13 @@ func TestIPv6(t *testing.T) {
 	m := newMachine(t, "m")
 	tables, err := Open(t.Context(), Config{Netns: m.path, IPv6: true})
 	require.NoError(t, err)
+	t.Cleanup(tables.Close)
 	c := node()
 	_, err = tables.Apply(t.Context(), newDesk(c).rules)
 	require.ErrorContains(t, err, "other family")
 	c.IPv6, c.PodCIDR, c.ClusterCIDR = true, netip.MustParsePrefix("fd00:1::/64"), netip.MustParsePrefix("fd00::/16")
 	d := newDesk(c)
-	d.manifests(t, `
+	d.Apply(t, `
 apiVersion: v1
 kind: Service
 metadata: {name: web}
@@ -283,27 +314,57 @@ func TestErrors(t *testing.T) {
 	require.ErrorContains(t, err, "NOWHERE-TO-GO")
 	_, err = tables.Check(t.Context())
 	require.ErrorContains(t, err, "no rule set")
+	require.NoError(t, tables.restore(t.Context(), []byte("*nat\n:KUBE-SVC-X - [0:0]\nCOMMIT\n")))
+	err = tables.restore(t.Context(), []byte("*nat\n-A KUBE-SVC-X -p tcp -j ACCEPT\n-A KUBE-SVC-X --no-such-option\nCOMMIT\n"))
+	require.ErrorContains(t, err, `the line is "-A KUBE-SVC-X --no-such-option"`)
+	err = tables.restore(t.Context(), []byte("*nat\n-D KUBE-SVC-X 7\nCOMMIT\n"))
+	require.ErrorContains(t, err, `the line is "-D KUBE-SVC-X 7"`)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, tables.restore(ended, []byte("*nat\nCOMMIT\n")), context.Canceled)
 }
 
-func many(n, endpoints int) *desk {
+// TestRestorerStays: one process takes all scripts; when it has read its fill, was closed
+// or somebody has killed it, another takes its place.
+func TestRestorerStays(t *testing.T) {
+	needRoot(t)
+	tables := open(t, newMachine(t, "m"), NFTables)
 	d := newDesk(node())
-	for i := range n {
-		name := fmt.Sprintf("s%04d", i)
-		d.put(panics{}, serviceOf(name, i))
-		d.put(panics{}, sliceOf(name, i, endpoints))
+	apply := func() *restorer {
+		d.Put(t, viewtest.Service(viewtest.ServiceName(d.rules.Len()), d.rules.Len()))
+		done, err := tables.Apply(t.Context(), d.rules)
+		require.NoError(t, err)
+		require.Equal(t, d.rules.Len() == 1, done.Full)
+		noDrift(t, tables)
+		return tables.restorer
 	}
-	return d
+	first := apply()
+	require.Same(t, first, apply())
+	require.NoError(t, syscall.Kill(first.pid, syscall.SIGKILL))
+	<-first.ended
+	second := apply()
+	require.NotSame(t, first, second)
+	second.read = restorerLinesMax
+	require.Nil(t, apply())
+	<-second.ended
+	require.NoError(t, second.err)
+	third := apply()
+	tables.Close()
+	<-third.ended
+	require.NoError(t, third.err)
+	require.NotSame(t, third, apply())
 }
-
-type panics struct{}
-
-func (panics) Errorf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) }
-func (panics) FailNow()                       { panic("failed") }
 
 func benchmark(b *testing.B, what func(*Tables, *desk, int) (begin func(), run func() error)) {
+	benchmarkOf(b, 1000, what)
+}
+
+func benchmarkOf(b *testing.B, services int, what func(*Tables, *desk, int) (begin func(), run func() error)) {
 	needRoot(b)
-	tables := open(b, newMachine(b, "m"), "")
-	d := many(1000, 10)
+	m := newMachine(b, "m")
+	tables := open(b, m, "")
+	d := newDesk(node())
+	d.Services(b, services, 10)
 	_, err := tables.Apply(b.Context(), d.rules)
 	require.NoError(b, err)
 	var times []time.Duration
@@ -311,6 +372,7 @@ func benchmark(b *testing.B, what func(*Tables, *desk, int) (begin func(), run f
 		b.StopTimer()
 		prepare, run := what(tables, d, i)
 		prepare()
+		settle(b, m)
 		b.StartTimer()
 		start := time.Now()
 		require.NoError(b, run())
@@ -321,10 +383,23 @@ func benchmark(b *testing.B, what func(*Tables, *desk, int) (begin func(), run f
 	noDrift(b, tables)
 }
 
+// settle waits until the kernel has let go of the rules that were replaced: a change right
+// after another waits for that, and those of life do not come so close. The end of any
+// socket of netfilter waits for it.
+func settle(b *testing.B, m *machine) {
+	h, err := netlink.NewHandleAt(m.ns, unix.NETLINK_NETFILTER)
+	require.NoError(b, err)
+	h.Close()
+}
+
 // BenchmarkFirst is 1,000 services of 10 endpoints on an empty machine.
 func BenchmarkFirst(b *testing.B) {
 	benchmark(b, func(t *Tables, d *desk, i int) (func(), func() error) {
-		return func() { require.NoError(b, t.Sweep(b.Context())) }, func() error {
+		begin := func() {
+			require.NoError(b, t.Sweep(b.Context()))
+			t.Close()
+		}
+		return begin, func() error {
 			_, err := t.Apply(b.Context(), d.rules)
 			return err
 		}
@@ -346,7 +421,7 @@ func BenchmarkResync(b *testing.B) {
 func BenchmarkEndpoint(b *testing.B) {
 	benchmark(b, func(t *Tables, d *desk, i int) (func(), func() error) {
 		return func() {}, func() error {
-			d.put(b, sliceOf("s0500", 500, 9+i%2))
+			d.Put(b, viewtest.Slice("s0500", 500, 9+i%2))
 			_, err := t.Apply(b.Context(), d.rules)
 			return err
 		}
@@ -357,11 +432,22 @@ func BenchmarkEndpoint(b *testing.B) {
 func BenchmarkService(b *testing.B) {
 	benchmark(b, func(t *Tables, d *desk, i int) (func(), func() error) {
 		return func() {}, func() error {
-			if s := serviceOf("s0500", 500); i%2 == 0 {
-				d.remove(b, kinds.RefOf(s))
+			if s := viewtest.Service("s0500", 500); i%2 == 0 {
+				d.Remove(b, kinds.RefOf(s))
 			} else {
-				d.put(b, s)
+				d.Put(b, s)
 			}
+			_, err := t.Apply(b.Context(), d.rules)
+			return err
+		}
+	})
+}
+
+// BenchmarkTenfold is BenchmarkEndpoint among 10,000 services.
+func BenchmarkTenfold(b *testing.B) {
+	benchmarkOf(b, 10_000, func(t *Tables, d *desk, i int) (func(), func() error) {
+		return func() {}, func() error {
+			d.Put(b, viewtest.Slice("s0500", 500, 9+i%2))
 			_, err := t.Apply(b.Context(), d.rules)
 			return err
 		}

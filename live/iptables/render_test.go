@@ -11,13 +11,11 @@ import (
 	"github.com/cockroachdb/datadriven"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/cluster/store"
-	"seatrial.dev/seatrial/cluster/view"
+	"seatrial.dev/seatrial/cluster/view/viewtest"
 	"seatrial.dev/seatrial/nodeagent/proxy"
 )
 
@@ -30,51 +28,17 @@ func node() proxy.Config {
 	}
 }
 
-// desk is a store, a view of it, and the rules that follow the view.
+// desk is a view, and the rules that follow it.
 type desk struct {
-	store *store.Store
-	view  *view.View
+	*viewtest.Desk
 	rules *proxy.RuleSet
 }
 
 func newDesk(c proxy.Config) *desk {
-	v := view.New(kinds.Service, kinds.EndpointSlice)
-	return &desk{store: store.New(store.WindowDefault), view: v, rules: proxy.Compile(c, v)}
-}
-
-func (d *desk) put(t require.TestingT, o kinds.Object) {
-	var e store.Event
-	var err error
-	if d.store.Get(kinds.RefOf(o)) == nil {
-		e, err = d.store.Create(o)
-	} else {
-		e, err = d.store.Update(o, 0)
-	}
-	require.NoError(t, err)
-	d.seen(e)
-}
-
-func (d *desk) remove(t require.TestingT, ref kinds.Ref) {
-	e, err := d.store.Delete(ref, nil, 0)
-	require.NoError(t, err)
-	d.seen(e)
-}
-
-func (d *desk) seen(e store.Event) {
-	d.view.Apply(e)
-	d.rules = d.rules.Update(d.view, proxy.Concerned(e)...)
-}
-
-func (d *desk) manifests(t require.TestingT, text string) {
-	docs, err := kinds.Decode("manifest", []byte(text))
-	require.NoError(t, err)
-	for _, doc := range docs {
-		if doc.Object.GetNamespace() == "" {
-			doc.Object.SetNamespace("default")
-		}
-		kinds.Default(doc.Object)
-		d.put(t, doc.Object)
-	}
+	d := &desk{Desk: viewtest.New(kinds.Service, kinds.EndpointSlice)}
+	d.rules = proxy.Compile(c, d.View)
+	d.Seen = func(e store.Event) { d.rules = d.rules.Update(d.View, proxy.Concerned(e)...) }
+	return d
 }
 
 // TestTranscripts plays testdata/transcript/*: manifests in, the input of
@@ -96,12 +60,10 @@ func TestTranscripts(t *testing.T) {
 				p.update(d.rules, newScript())
 				p.full(has, s)
 			case "apply":
-				d.manifests(t, c.Input)
+				d.Apply(t, c.Input)
 				p.update(d.rules, s)
 			case "delete":
-				kind, _ := kinds.ByName(c.CmdArgs[0].Key)
-				ns, name, _ := strings.Cut(c.CmdArgs[1].Key, "/")
-				d.remove(t, kinds.Ref{Kind: kind, Key: kinds.Key{Namespace: ns, Name: name}})
+				d.Delete(t, c.CmdArgs[0].Key, c.CmdArgs[1].Key)
 				p.update(d.rules, s)
 			case "has":
 				has = saved{}
@@ -206,9 +168,9 @@ func (d *desk) draw(t *rapid.T) {
 	name := fmt.Sprintf("s%02d", i)
 	var o kinds.Object
 	if rapid.Bool().Draw(t, "slice") {
-		o = sliceOf(name, i, rapid.IntRange(0, 4).Draw(t, "endpoints"))
+		o = viewtest.Slice(name, i, rapid.IntRange(0, 4).Draw(t, "endpoints"))
 	} else {
-		s := serviceOf(name, i)
+		s := viewtest.Service(name, i)
 		s.Spec.Type = rapid.SampledFrom([]corev1.ServiceType{corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort}).Draw(t, "type")
 		s.Spec.Ports[0].NodePort = int32(30000 + i)
 		if rapid.Bool().Draw(t, "local") {
@@ -219,28 +181,11 @@ func (d *desk) draw(t *rapid.T) {
 		}
 		o = s
 	}
-	if ref := kinds.RefOf(o); d.store.Get(ref) != nil && rapid.IntRange(0, 2).Draw(t, "delete") == 0 {
-		d.remove(t, ref)
+	if ref := kinds.RefOf(o); d.Store.Get(ref) != nil && rapid.IntRange(0, 2).Draw(t, "delete") == 0 {
+		d.Remove(t, ref)
 		return
 	}
-	d.put(t, o)
-}
-
-func serviceOf(name string, i int) *corev1.Service {
-	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
-		Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, ClusterIP: fmt.Sprintf("10.96.%d.%d", i/250, i%250+1), Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}}
-}
-
-// sliceOf has its first endpoint on this node.
-func sliceOf(service string, i, endpoints int) *discoveryv1.EndpointSlice {
-	name, port := "http", int32(8080)
-	o := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: service + "-x", Labels: map[string]string{discoveryv1.LabelServiceName: service}},
-		Ports: []discoveryv1.EndpointPort{{Name: &name, Port: &port}}}
-	for e := range endpoints {
-		where := fmt.Sprintf("n%d", e+1)
-		o.Endpoints = append(o.Endpoints, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.%d.%d.%d", 200+e, i/250, i%250+1)}, NodeName: &where})
-	}
-	return o
+	d.Put(t, o)
 }
 
 // TestEditsMax: beyond the limit a chain is written as a whole.
@@ -261,8 +206,8 @@ func TestEditsMax(t *testing.T) {
 // TestTheFailingLineIsNamed: a message of either backend leads to the line.
 func TestTheFailingLineIsNamed(t *testing.T) {
 	text := []byte("*nat\n:A - [0:0]\n-A A -j B\nCOMMIT\n")
-	require.Equal(t, "-A A -j B", lineOf("iptables-restore: line 3 failed", text))
-	require.Equal(t, "-A A -j B", lineOf("Error occurred at line: 3", text))
-	require.Empty(t, lineOf("no such table", text))
-	require.Empty(t, lineOf("line 99 failed", text))
+	require.Equal(t, "-A A -j B", lineOf("iptables-restore: line 3 failed", 0, text))
+	require.Equal(t, "-A A -j B", lineOf("Error occurred at line: 103", 100, text))
+	require.Empty(t, lineOf("no such table", 0, text))
+	require.Empty(t, lineOf("line 99 failed", 0, text))
 }

@@ -118,16 +118,17 @@ func compareChains(a, b chainName) int {
 	return cmp.Or(cmp.Compare(a.table, b.table), cmp.Compare(a.name, b.name))
 }
 
-// update brings the plan to another rule set and writes the difference. The first
-// update of a plan makes all of it and writes nothing; see full.
-func (p *plan) update(to *proxy.RuleSet, s *script) {
+// update brings the plan to another rule set, writes the difference and says what it is.
+// What the first update of a plan writes is of no use; see full.
+func (p *plan) update(to *proxy.RuleSet, s *script) []proxy.Change {
 	r := renderer{&to.Config}
 	fresh := p.chains == nil
 	if fresh {
 		p.parts, p.chains = map[kinds.Key]*part{}, r.fixed()
 	}
 	var touched [sharedCount]bool
-	for _, c := range proxy.Diff(p.rules, to) {
+	changes := proxy.Diff(p.rules, to)
+	for _, c := range changes {
 		old, now := p.parts[c.Key], &part{}
 		if old == nil {
 			old = &part{}
@@ -151,6 +152,7 @@ func (p *plan) update(to *proxy.RuleSet, s *script) {
 			s.change(c, old, p.chains[c])
 		}
 	}
+	return changes
 }
 
 // replace puts a service's own chains in the place of its old ones.

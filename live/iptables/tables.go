@@ -39,9 +39,13 @@ type Config struct {
 
 // Tables applies rule sets in one network namespace. It is for one goroutine.
 type Tables struct {
-	config  Config
-	program string // without "-save" and "-restore"
-	plan    *plan  // nil: what the kernel has is not known
+	config   Config
+	program  string // without "-save" and "-restore"
+	plan     *plan  // nil: what the kernel has is not known
+	restorer *restorer
+	// never says that no restorer stays: the legacy program holds a lock for as long as it
+	// runs, and some version may not answer.
+	never bool
 }
 
 // Applied says what one call has done.
@@ -52,7 +56,8 @@ type Applied struct {
 	Flows  int  // connections forgotten, since their endpoint is gone
 }
 
-// Open finds an iptables that works in the namespace. It changes nothing there.
+// Open finds an iptables that works in the namespace. It changes nothing there. Close
+// lets go of it.
 func Open(ctx context.Context, c Config) (*Tables, error) {
 	backends := []string{NFTables, Legacy}
 	if c.Backend != "" {
@@ -61,7 +66,8 @@ func Open(ctx context.Context, c Config) (*Tables, error) {
 	var tried []error
 	for _, backend := range backends {
 		t := &Tables{config: c, program: "iptables-" + backend}
-		if t.config.Backend = backend; c.IPv6 {
+		t.config.Backend, t.never = backend, backend == Legacy
+		if c.IPv6 {
 			t.program = "ip6tables-" + backend
 		}
 		if err := t.probe(ctx); err != nil {
@@ -86,6 +92,14 @@ func (t *Tables) probe(ctx context.Context) error {
 	return err
 }
 
+// Close ends what Apply has left running. The rules stay; Apply may be called again.
+func (t *Tables) Close() {
+	if t.restorer != nil {
+		t.restorer.close()
+		t.restorer = nil
+	}
+}
+
 // Backend is the backend in use.
 func (t *Tables) Backend() string { return t.config.Backend }
 
@@ -96,9 +110,9 @@ func (t *Tables) Apply(ctx context.Context, to *proxy.RuleSet) (Applied, error) 
 	if t.plan == nil || !sameConfig(t.plan.rules, to) {
 		return t.Resync(ctx, to)
 	}
-	old, s := t.plan.rules, newScript()
-	t.plan.update(to, s)
-	return t.finish(ctx, Applied{}, s, old, to)
+	s := newScript()
+	changes := t.plan.update(to, s)
+	return t.finish(ctx, Applied{}, s, changes, to)
 }
 
 // Resync makes the namespace's rules those of the set, whatever is there: it writes all
@@ -120,11 +134,11 @@ func (t *Tables) Resync(ctx context.Context, to *proxy.RuleSet) (Applied, error)
 	t.plan.update(to, newScript())
 	s := newScript()
 	t.plan.full(has, s)
-	return t.finish(ctx, Applied{Full: true}, s, old, to)
+	return t.finish(ctx, Applied{Full: true}, s, proxy.Diff(old, to), to)
 }
 
-// finish runs the script, then forgets flows to endpoints that are gone.
-func (t *Tables) finish(ctx context.Context, done Applied, s *script, old, to *proxy.RuleSet) (Applied, error) {
+// finish runs the script, then forgets flows to endpoints that are gone by the changes.
+func (t *Tables) finish(ctx context.Context, done Applied, s *script, changes []proxy.Change, to *proxy.RuleSet) (Applied, error) {
 	if s.empty() {
 		return done, nil
 	}
@@ -133,7 +147,7 @@ func (t *Tables) finish(ctx context.Context, done Applied, s *script, old, to *p
 		return Applied{}, err
 	}
 	done.Rules, done.Chains = s.rules, len(s.declare)
-	stale := staleFlows(old, to)
+	stale := staleFlows(changes, to)
 	if stale == nil {
 		return done, nil
 	}
@@ -194,29 +208,59 @@ func (t *Tables) saved(ctx context.Context) (saved, error) {
 }
 
 func (t *Tables) restore(ctx context.Context, text []byte) error {
-	args := []string{"--noflush"}
-	if t.config.Backend == Legacy {
-		args = append(args, "-w", strconv.Itoa(lockSeconds))
-	}
-	_, err := t.run(ctx, text, t.program+"-restore", args...)
+	before, err := t.carryOut(ctx, text)
 	if err == nil {
 		return nil
 	}
-	if line := lineOf(err.Error(), text); line != "" {
+	if line := lineOf(err.Error(), before, text); line != "" {
 		return fmt.Errorf("%w: the line is %q", err, line)
 	}
 	return err
 }
 
+// carryOut runs a script, and says how many lines the program had read before it.
+func (t *Tables) carryOut(ctx context.Context, text []byte) (before int, err error) {
+	name := t.program + "-restore"
+	if t.restorer != nil && !t.restorer.alive() {
+		t.Close()
+	}
+	if t.restorer == nil && !t.never {
+		if t.restorer, err = startRestorer(ctx, t.config.Netns, name); err != nil {
+			t.never = ctx.Err() == nil
+		}
+	}
+	if t.restorer == nil {
+		args := []string{"--noflush"}
+		if t.config.Backend == Legacy {
+			args = append(args, "-w", strconv.Itoa(lockSeconds))
+		}
+		_, err := t.run(ctx, text, name, args...)
+		return 0, err
+	}
+	r := t.restorer
+	before = r.read
+	if err := r.restore(ctx, text); err != nil {
+		t.restorer = nil
+		return before, err
+	}
+	if r.read >= restorerLinesMax {
+		t.restorer = nil
+		go r.close() // the kernel takes a while for what the script has replaced
+	}
+	return before, nil
+}
+
 var lineFailed = regexp.MustCompile(`(?i)line:? (\d+)`)
 
-// lineOf is the line of the input that a message names; empty if it names none.
-func lineOf(message string, text []byte) string {
+// lineOf is the line of a script that a message names; empty if it names none. A program
+// that has read more counts from there.
+func lineOf(message string, before int, text []byte) string {
 	m := lineFailed.FindStringSubmatch(message)
 	if m == nil {
 		return ""
 	}
 	n, _ := strconv.Atoi(m[1])
+	n -= before
 	lines := bytes.Split(text, []byte("\n"))
 	if n < 1 || n > len(lines) {
 		return ""

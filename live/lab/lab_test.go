@@ -17,9 +17,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/vishvananda/netlink"
 
 	"seatrial.dev/seatrial/live/runtime/cgroup"
+	"seatrial.dev/seatrial/live/testbed/machine"
 )
 
 const (
@@ -145,7 +145,7 @@ func newLab(t testing.TB, change func(*Config)) *testLab {
 	if change != nil {
 		change(&c)
 	}
-	before := picture(t, c)
+	before := residue(c).Picture(t)
 	begin := time.Now()
 	l, err := Up(context.Background(), c)
 	require.NoError(t, err)
@@ -156,98 +156,13 @@ func newLab(t testing.TB, change func(*Config)) *testLab {
 			require.NoError(t, l.Down(context.Background()))
 		}
 		t.Logf("down in %v", time.Since(begin).Round(time.Millisecond))
-		same(t, c, before)
+		residue(c).Same(t, before, eventMax)
 	})
 	return &testLab{l, t, c}
 }
 
-// picture is what a lab could leave on the machine.
-func picture(t testing.TB, c Config) (out []string) {
-	links, err := netlink.LinkList()
-	require.NoError(t, err)
-	for _, l := range links {
-		out = append(out, "link "+l.Attrs().Name)
-	}
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
-	require.NoError(t, err)
-	for _, r := range routes {
-		out = append(out, "route "+r.String())
-	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	require.NoError(t, err)
-	for line := range strings.Lines(string(mounts)) {
-		out = append(out, "mount "+strings.TrimSpace(line))
-	}
-	roots, err := cgroup.Hierarchies()
-	require.NoError(t, err)
-	for _, root := range roots {
-		for _, pattern := range []string{"seatrial", "seatrial/" + c.Name, "seatrial/" + c.Name + "/*"} {
-			found, err := filepath.Glob(filepath.Join(root, pattern))
-			require.NoError(t, err)
-			out = append(out, found...)
-		}
-	}
-	for _, dir := range []string{"/run", "/dev/shm", "/var/lib", DataDir, c.Dir} {
-		list, _ := os.ReadDir(dir)
-		for _, e := range list {
-			out = append(out, "file "+filepath.Join(dir, e.Name()))
-		}
-	}
-	tables, err := exec.Command("nft", "list", "tables").CombinedOutput()
-	require.NoError(t, err, string(tables))
-	out = append(out, "tables "+string(tables))
-	out = append(out, processes(c)...)
-	if os.Getenv(aloneEnv) != "" {
-		return out
-	}
-	marks := []string{"st-" + c.Name, "/seatrial/" + c.Name, c.Dir, HostVerb + " " + c.Name + "/", c.Subnet.Addr().String(), "table bridge lab"}
-	return slices.DeleteFunc(out, func(line string) bool {
-		return !slices.ContainsFunc(marks, func(m string) bool { return strings.Contains(line, m) })
-	})
-}
-
-// aloneEnv asks for the whole picture, not only for what has the lab's marks: for a
-// machine on which no other test is at work.
-const aloneEnv = "SEATRIAL_ALONE"
-
-// processes are those of the lab, by what they are and by the group they are in.
-func processes(c Config) (out []string) {
-	list, _ := filepath.Glob("/proc/[0-9]*")
-	for _, p := range list {
-		line, _ := os.ReadFile(p + "/cmdline")
-		groups, _ := os.ReadFile(p + "/cgroup")
-		if len(line) == 0 {
-			continue // dead already, and only waits for the machine's first process
-		}
-		command := strings.ReplaceAll(string(line), "\x00", " ")
-		if strings.Contains(command, HostVerb+" "+c.Name+"/") || strings.Contains(string(groups), "/seatrial/"+c.Name+"/") {
-			out = append(out, "process of /seatrial/"+c.Name+" "+p+" "+command)
-		}
-	}
-	return out
-}
-
-// same waits until the machine is as before: other tests may be at work on it too.
-func same(t testing.TB, c Config, before []string) {
-	eventually(t, "left on the machine, or missing", func() error {
-		now := picture(t, c)
-		var diff []string
-		for _, x := range now {
-			if !slices.Contains(before, x) {
-				diff = append(diff, "+ "+x)
-			}
-		}
-		for _, x := range before {
-			if !slices.Contains(now, x) {
-				diff = append(diff, "- "+x)
-			}
-		}
-		if diff != nil {
-			return errors.New(strings.Join(diff, "\n"))
-		}
-		return nil
-	})
-}
+// residue is what the lab could leave on the machine.
+func residue(c Config) machine.Residue { return machine.OfLab(c.Name, c.Dir, c.Subnet) }
 
 // eventually tries until it is true.
 func eventually(t testing.TB, what string, try func() error) {
@@ -369,17 +284,17 @@ func TestCutAndHeal(t *testing.T) {
 	// One way: what is sent from node-0 is lost, what is sent to it is not.
 	require.NoError(t, l.Cut(ctx, []string{"node-0"}, []string{"node-1"}, true))
 	require.Equal(t, []string{"node-0 -> node-1"}, l.status().Cuts)
-	sent := l.packets("node-1", "rx_packets")
+	sent := l.segments("node-1")
 	l.silent("node-0", "node-1")
-	require.Equal(t, sent, l.packets("node-1", "rx_packets"))
-	sent = l.packets("node-0", "rx_packets")
+	require.Equal(t, sent, l.segments("node-1"))
+	got := l.packets("node-0")
 	l.silent("node-1", "node-0")
-	require.Greater(t, l.packets("node-0", "rx_packets"), sent)
+	require.Greater(t, l.packets("node-0"), got)
 	require.ErrorContains(t, l.Cut(ctx, []string{"node-7"}, nodes, false), `has no host "node-7"; it has [server-0 node-0 node-1]`)
 }
 
 // packets counts those that a host has got. Its /sys shows this machine's devices.
-func (l *testLab) packets(host, _ string) int {
+func (l *testLab) packets(host string) int {
 	for line := range strings.Lines(l.run(host, "cat", "/proc/net/dev")) {
 		if f := strings.Fields(line); len(f) > 2 && f[0] == hostLink+":" {
 			n, err := strconv.Atoi(f[2])
@@ -388,6 +303,27 @@ func (l *testLab) packets(host, _ string) int {
 		}
 	}
 	l.t.Fatal("no " + hostLink)
+	return 0
+}
+
+// segments counts those of TCP that a host has got. Packets come unasked, too, as other
+// hosts look for routers.
+func (l *testLab) segments(host string) int {
+	at := -1
+	for line := range strings.Lines(l.run(host, "cat", "/proc/net/snmp")) {
+		f := strings.Fields(line)
+		if f[0] != "Tcp:" {
+			continue
+		}
+		if at < 0 { // the names come before the values
+			at = slices.Index(f, "InSegs")
+			continue
+		}
+		n, err := strconv.Atoi(f[at])
+		require.NoError(l.t, err)
+		return n
+	}
+	l.t.Fatal("no Tcp")
 	return 0
 }
 
@@ -491,12 +427,12 @@ func TestHostDies(t *testing.T) {
 func TestUpIsCancelled(t *testing.T) {
 	needRoot(t)
 	c := testConfig(filepath.Join(t.TempDir(), "lab"), os.Getpid())
-	before := picture(t, c)
+	before := residue(c).Picture(t)
 	for _, after := range []time.Duration{0, 10, 30} {
 		ctx, cancel := context.WithTimeout(context.Background(), after*time.Millisecond)
 		_, err := Up(ctx, c)
 		cancel()
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		same(t, c, before)
+		residue(c).Same(t, before, eventMax)
 	}
 }

@@ -33,7 +33,7 @@ func TestUpIsKilled(t *testing.T) {
 	for _, after := range []time.Duration{0, 3, 8, 12, 16, 20, 25, 30, 40, 50, 60, 80, 100, 150} {
 		dir := filepath.Join(t.TempDir(), "lab")
 		c := testConfig(dir, os.Getpid())
-		before := picture(t, c)
+		before := residue(c).Picture(t)
 		up := exec.Command(os.Args[0], "up", dir, strconv.Itoa(os.Getpid()))
 		up.Stdout, up.Stderr = os.Stderr, os.Stderr
 		require.NoError(t, up.Start())
@@ -55,7 +55,7 @@ func TestUpIsKilled(t *testing.T) {
 		begin := time.Now()
 		require.NoError(t, l.Down(context.Background()))
 		t.Logf("down in %v", time.Since(begin).Round(time.Millisecond))
-		same(t, c, before)
+		residue(c).Same(t, before, eventMax)
 		_, err = Open(dir)
 		require.ErrorContains(t, err, "no lab is up in "+dir)
 	}
@@ -88,10 +88,10 @@ func TestRefusals(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "lab")
 		config := testConfig(dir, os.Getpid())
 		c.change(&config)
-		before := picture(t, config)
+		before := residue(config).Picture(t)
 		_, err := Up(context.Background(), config)
 		require.ErrorContains(t, err, c.want, name)
-		same(t, config, before)
+		residue(config).Same(t, before, eventMax)
 	}
 }
 

@@ -27,7 +27,7 @@ func TestSandboxFails(t *testing.T) {
 		_, err := h.client.MakeSandbox(h.ctx(), spec)
 		require.Error(t, err, name)
 		t.Logf("%s: %v", name, err)
-		require.NotContains(t, strings.Join(residue(t), "\n"), "/pods/x", name)
+		require.NotContains(t, strings.Join(residue(t).Picture(t), "\n"), "/pods/x", name)
 		list, err := h.client.List(h.ctx())
 		require.NoError(t, err)
 		require.Empty(t, list)
@@ -192,7 +192,7 @@ func TestManyMounts(t *testing.T) {
 	spec.ID.Run, spec.Args = 1, []string{"no-such-command"}
 	_, err := h.client.StartContainer(h.ctx(), spec)
 	require.Error(t, err)
-	for _, left := range residue(t) {
+	for _, left := range residue(t).Picture(t) {
 		require.NotContains(t, left, "held")
 	}
 	require.DirExists(t, filepath.Join(volume, "a"))

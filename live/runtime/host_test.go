@@ -8,9 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -19,58 +17,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seatrial.dev/seatrial/live/runtime"
-	"seatrial.dev/seatrial/live/runtime/cgroup"
+	"seatrial.dev/seatrial/live/testbed/machine"
 )
 
 // eventMax is how long a test waits for what must come.
 const eventMax = 20 * time.Second
 
-// needHost says, loudly, why the tests that run containers cannot run here; nothing
-// else in this package skips.
-func needHost(t testing.TB) {
-	t.Helper()
-	var missing []string
-	if os.Geteuid() != 0 {
-		missing = append(missing, "root")
-	}
-	for _, program := range []string{"busybox", "gcc", "go", "ip"} {
-		if _, err := exec.LookPath(program); err != nil {
-			missing = append(missing, "the program "+program)
-		}
-	}
-	if roots, err := cgroup.Hierarchies(); err != nil || len(roots) == 0 {
-		missing = append(missing, "control groups")
-	}
-	if len(missing) > 0 {
-		t.Skipf("NOT RUN, containers need: %s (apt-get install busybox-static gcc iproute2)", strings.Join(missing, ", "))
-	}
-}
-
-// program builds seatrial-runtime once for all tests.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "seatrial-runtime-")
-	if err != nil {
-		return "", err
-	}
-	built = dir
-	path := filepath.Join(dir, "seatrial-runtime")
-	out, err := exec.Command("go", "build", "-o", path, "seatrial.dev/seatrial/cmd/seatrial-runtime").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, nil
-})
-
-// built is the folder of the program, once there is one.
-var built string
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if built != "" {
-		os.RemoveAll(built)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(machine.Run(m)) }
 
 var hosts atomic.Int64
 
@@ -85,23 +38,24 @@ type host struct {
 }
 
 func newHost(t testing.TB) *host {
-	needHost(t)
-	path, err := program()
+	machine.Need(t)
+	path, err := machine.Runtime()
 	require.NoError(t, err)
-	before := residue(t)
+	before := residue(t).Picture(t)
 	h := &host{t: t, config: runtime.Config{
 		StateDir:   filepath.Join(t.TempDir(), strings.Repeat("deep", 20), "state"), // longer than a socket's address may be
 		Binary:     path,
 		CgroupRoot: fmt.Sprintf("/seatrial-test-%d-%d", os.Getpid(), hosts.Add(1)),
 	}}
-	h.rootfs = newRootfs(t)
+	h.rootfs = filepath.Join(t.TempDir(), "rootfs")
+	require.NoError(t, machine.Rootfs(h.rootfs))
 	h.open()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), eventMax)
 		defer cancel()
 		require.NoError(t, h.client.Purge(ctx))
 		h.client.Close()
-		require.Equal(t, before, residue(t), "left on the machine")
+		residue(t).Same(t, before, 0)
 	})
 	return h
 }
@@ -113,64 +67,11 @@ func (h *host) open() {
 	h.ended = map[runtime.ID]runtime.Exit{}
 }
 
-// newRootfs makes a root file system of busybox.
-func newRootfs(t testing.TB) string {
-	dir := filepath.Join(t.TempDir(), "rootfs")
-	for _, d := range []string{"bin", "tmp", "etc", "proc", "dev", "sys", "home"} {
-		require.NoError(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
-	}
-	require.NoError(t, os.Chmod(filepath.Join(dir, "tmp"), 0o1777))
-	found, err := exec.LookPath("busybox")
-	require.NoError(t, err)
-	data, err := os.ReadFile(found)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "bin/busybox"), data, 0o755))
-	list, err := exec.Command(found, "--list").Output()
-	require.NoError(t, err)
-	for _, name := range strings.Fields(string(list)) {
-		if name != "busybox" {
-			require.NoError(t, os.Symlink("busybox", filepath.Join(dir, "bin", name)))
-		}
-	}
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "etc/passwd"), []byte("root:x:0:0::/:/bin/sh\nweb:x:1000:1001::/home:/bin/sh\n"), 0o644))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "etc/group"), []byte("web:x:1001:\nstaff:x:1002:web\n"), 0o644))
-	return dir
-}
-
-// residue lists whatever a test could leave behind: mounts and processes of its
-// folder, control groups and processes in them.
-func residue(t testing.TB) []string {
-	folder := filepath.Dir(t.TempDir())
-	group := fmt.Sprintf("/seatrial-test-%d-", os.Getpid())
-	var out []string
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	require.NoError(t, err)
-	for line := range strings.Lines(string(mounts)) {
-		if at := strings.Fields(line)[4]; strings.HasPrefix(at, folder+"/") {
-			out = append(out, "mount "+at)
-		}
-	}
-	groups, err := cgroup.Below("/")
-	require.NoError(t, err)
-	for _, g := range groups {
-		if strings.HasPrefix("/"+g, group) {
-			out = append(out, "cgroup "+g)
-		}
-	}
-	list, err := os.ReadDir("/proc")
-	require.NoError(t, err)
-	for _, e := range list {
-		line, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
-		in, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cgroup"))
-		if len(line) == 0 {
-			continue // a zombie, which is for init to reap
-		}
-		if bytes.Contains(line, []byte(folder+"/")) || bytes.Contains(in, []byte(group)) {
-			out = append(out, "process "+string(bytes.ReplaceAll(line, []byte{0}, []byte{' '})))
-		}
-	}
-	slices.Sort(out)
-	return out
+// residue is whatever a test could leave behind: mounts and processes of its folder,
+// control groups and processes in them.
+func residue(t testing.TB) machine.Residue {
+	folder := filepath.Dir(t.TempDir()) + "/"
+	return machine.Residue{Marks: []string{folder}, Commands: []string{folder}, Groups: []string{fmt.Sprintf("/seatrial-test-%d-*", os.Getpid())}}
 }
 
 func (h *host) ctx() context.Context {

@@ -449,7 +449,7 @@ func TestSweep(t *testing.T) {
 	require.Len(t, list, 1)
 	require.Equal(t, keep, list[0].Spec.Pod)
 	require.Nil(t, list[0].Containers[0].Exit)
-	for _, left := range residue(t) {
+	for _, left := range residue(t).Picture(t) {
 		require.NotContains(t, left, lost)
 		require.NotContains(t, left, "stray")
 	}

@@ -34,6 +34,7 @@ import (
 	"seatrial.dev/seatrial/cluster/api"
 	"seatrial.dev/seatrial/cluster/auth/certs"
 	"seatrial.dev/seatrial/cluster/kinds"
+	"seatrial.dev/seatrial/live/apitest"
 	"seatrial.dev/seatrial/live/client"
 	"seatrial.dev/seatrial/live/server"
 )
@@ -371,29 +372,10 @@ func BenchmarkWrites(b *testing.B) {
 			dir := b.TempDir()
 			start(b, dir)
 			c := admin(b, dir)
-			var mu sync.Mutex
-			n := 0
-			b.ResetTimer()
-			var all sync.WaitGroup
-			for range clients {
-				all.Go(func() {
-					for {
-						mu.Lock()
-						n++
-						mine := n
-						mu.Unlock()
-						if mine > b.N {
-							return
-						}
-						if _, err := c.Do(b.Context(), api.Create(configMap(fmt.Sprintf("c%d", mine)))); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
-			}
-			all.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
+			apitest.BenchmarkWrites(b, clients, func(n int) error {
+				_, err := c.Do(b.Context(), api.Create(configMap(fmt.Sprintf("c%d", n))))
+				return err
+			})
 		})
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/cluster/store"
 	"seatrial.dev/seatrial/cluster/view"
+	"seatrial.dev/seatrial/cluster/view/viewtest"
 	"seatrial.dev/seatrial/nodeagent/proxy"
 )
 
@@ -35,41 +36,19 @@ func config() Config {
 	return Config{Domain: "cluster.local.", Networks: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12"), netip.MustParsePrefix("10.244.0.0/16")}}
 }
 
-// desk is a store, a view of it, and the zone that follows the view.
+// desk is a view, and the zone that follows it.
 type desk struct {
-	store *store.Store
-	view  *view.View
-	zone  *Zone
+	*viewtest.Desk
+	zone *Zone
 }
 
 func newDesk(t require.TestingT) *desk {
-	v := view.New(kinds.Service, kinds.EndpointSlice)
-	z, err := Compile(config(), v)
-	require.NoError(t, err)
-	return &desk{store.New(store.WindowDefault), v, z}
-}
-
-func (d *desk) seen(e store.Event) {
-	d.view.Apply(e)
-	d.zone = d.zone.Update(d.view, proxy.Concerned(e)...)
-}
-
-func (d *desk) put(t require.TestingT, o kinds.Object) {
-	var e store.Event
+	d := &desk{Desk: viewtest.New(kinds.Service, kinds.EndpointSlice)}
 	var err error
-	if d.store.Get(kinds.RefOf(o)) == nil {
-		e, err = d.store.Create(o)
-	} else {
-		e, err = d.store.Update(o, 0)
-	}
+	d.zone, err = Compile(config(), d.View)
 	require.NoError(t, err)
-	d.seen(e)
-}
-
-func (d *desk) remove(t require.TestingT, ref kinds.Ref) {
-	e, err := d.store.Delete(ref, nil, 0)
-	require.NoError(t, err)
-	d.seen(e)
+	d.Seen = func(e store.Event) { d.zone = d.zone.Update(d.View, proxy.Concerned(e)...) }
+	return d
 }
 
 // TestTranscripts: apply (manifests), delete KIND NAMESPACE/NAME, and ask (a NAME and a
@@ -84,21 +63,10 @@ func TestTranscripts(t *testing.T) {
 func (d *desk) command(t *testing.T, c *datadriven.TestData) string {
 	switch c.Cmd {
 	case "apply":
-		docs, err := kinds.Decode("apply", []byte(c.Input))
-		require.NoError(t, err)
-		for _, doc := range docs {
-			if doc.Object.GetNamespace() == "" {
-				doc.Object.SetNamespace("default")
-			}
-			kinds.Default(doc.Object)
-			d.put(t, doc.Object)
-		}
+		d.Apply(t, c.Input)
 		return ""
 	case "delete":
-		kind, ok := kinds.ByName(c.CmdArgs[0].Key)
-		require.True(t, ok)
-		ns, name, _ := strings.Cut(c.CmdArgs[1].Key, "/")
-		d.remove(t, kinds.Ref{Kind: kind, Key: kinds.Key{Namespace: ns, Name: name}})
+		d.Delete(t, c.CmdArgs[0].Key, c.CmdArgs[1].Key)
 		return ""
 	case "ask":
 		var b strings.Builder
@@ -167,7 +135,7 @@ func TestUpdateIsCompile(t *testing.T) {
 				d.change(t, drawSlice(t))
 			}
 			require.Equal(t, was, before.dump())
-			fresh, err := Compile(config(), d.view)
+			fresh, err := Compile(config(), d.View)
 			require.NoError(t, err)
 			require.Equal(t, fresh.dump(), d.zone.dump())
 		}
@@ -176,11 +144,11 @@ func TestUpdateIsCompile(t *testing.T) {
 
 func (d *desk) change(t *rapid.T, o kinds.Object) {
 	ref := kinds.RefOf(o)
-	if d.store.Get(ref) != nil && rapid.IntRange(0, 2).Draw(t, "delete") == 0 {
-		d.remove(t, ref)
+	if d.Store.Get(ref) != nil && rapid.IntRange(0, 2).Draw(t, "delete") == 0 {
+		d.Remove(t, ref)
 		return
 	}
-	d.put(t, o)
+	d.Put(t, o)
 }
 
 // dump is all that a zone has.
@@ -236,9 +204,9 @@ func TestForward(t *testing.T) {
 		d := newDesk(t)
 		for range rapid.IntRange(1, 15).Draw(t, "objects") {
 			if rapid.Bool().Draw(t, "service") {
-				d.put(t, drawService(t))
+				d.Put(t, drawService(t))
 			} else {
-				d.put(t, drawSlice(t))
+				d.Put(t, drawSlice(t))
 			}
 		}
 		d.zone.reverse.Scan(func(p pointer) bool {
@@ -252,7 +220,7 @@ func TestForward(t *testing.T) {
 // FuzzAnswer: no name makes it panic, and only existing names have records.
 func FuzzAnswer(f *testing.F) {
 	d := newDesk(f)
-	d.put(f, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}, Spec: corev1.ServiceSpec{ClusterIP: "10.96.0.1"}})
+	d.Put(f, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}, Spec: corev1.ServiceSpec{ClusterIP: "10.96.0.1"}})
 	for _, name := range []string{"web.default.svc.cluster.local.", "..svc.cluster.local", "1.0.96.10.in-addr.arpa", "1-2-3-4.x.pod.cluster.local", ".", "", "cluster.local"} {
 		f.Add(name, uint16(A))
 	}
@@ -275,7 +243,7 @@ func TestConfig(t *testing.T) {
 func BenchmarkAnswer(b *testing.B) {
 	d := newDesk(b)
 	for i := range 5000 {
-		d.put(b, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprintf("s%d", i)}, Spec: corev1.ServiceSpec{ClusterIP: fmt.Sprintf("10.96.%d.%d", i/250, i%250+1)}})
+		d.Put(b, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprintf("s%d", i)}, Spec: corev1.ServiceSpec{ClusterIP: fmt.Sprintf("10.96.%d.%d", i/250, i%250+1)}})
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -18,6 +18,7 @@ import (
 	"seatrial.dev/seatrial/cluster/kinds"
 	"seatrial.dev/seatrial/cluster/store"
 	"seatrial.dev/seatrial/cluster/view"
+	"seatrial.dev/seatrial/cluster/view/viewtest"
 )
 
 func node() Config {
@@ -31,41 +32,19 @@ func node() Config {
 
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// desk is a store, a view of it, and the rules that follow the view.
+// desk is a view, and the rules that follow it.
 type desk struct {
-	store    *store.Store
-	view     *view.View
+	*viewtest.Desk
 	rules    *RuleSet
 	affinity Affinity
 	now      time.Time
 }
 
 func newDesk(c Config) *desk {
-	v := view.New(kinds.Service, kinds.EndpointSlice)
-	return &desk{store: store.New(store.WindowDefault), view: v, rules: Compile(c, v), now: start}
-}
-
-func (d *desk) seen(e store.Event) {
-	d.view.Apply(e)
-	d.rules = d.rules.Update(d.view, Concerned(e)...)
-}
-
-func (d *desk) put(t require.TestingT, o kinds.Object) {
-	var e store.Event
-	var err error
-	if d.store.Get(kinds.RefOf(o)) == nil {
-		e, err = d.store.Create(o)
-	} else {
-		e, err = d.store.Update(o, 0)
-	}
-	require.NoError(t, err)
-	d.seen(e)
-}
-
-func (d *desk) remove(t require.TestingT, ref kinds.Ref) {
-	e, err := d.store.Delete(ref, nil, 0)
-	require.NoError(t, err)
-	d.seen(e)
+	d := &desk{Desk: viewtest.New(kinds.Service, kinds.EndpointSlice), now: start}
+	d.rules = Compile(c, d.View)
+	d.Seen = func(e store.Event) { d.rules = d.rules.Update(d.View, Concerned(e)...) }
+	return d
 }
 
 // TestTranscripts plays testdata/transcript/*. Commands: node (IPv6, or other options), apply
@@ -75,43 +54,40 @@ func (d *desk) remove(t require.TestingT, ref kinds.Ref) {
 func TestTranscripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/transcript", func(t *testing.T, path string) {
 		d := newDesk(node())
-		datadriven.RunTest(t, path, func(t *testing.T, c *datadriven.TestData) string { return d.command(t, c) })
+		datadriven.RunTest(t, path, func(t *testing.T, c *datadriven.TestData) string {
+			if c.Cmd == "node" {
+				d = newDesk(otherNode(c))
+				return d.rules.String()
+			}
+			return d.command(t, c)
+		})
 	})
+}
+
+// otherNode is what the command node asks for.
+func otherNode(c *datadriven.TestData) Config {
+	cfg := node()
+	for _, a := range c.CmdArgs {
+		switch a.Key {
+		case "ipv6":
+			cfg.IPv6 = true
+			cfg.PodCIDR, cfg.ClusterCIDR = netip.MustParsePrefix("fd00:1::/64"), netip.MustParsePrefix("fd00::/16")
+		case "no-pod-network":
+			cfg.PodCIDR, cfg.ClusterCIDR = netip.Prefix{}, netip.Prefix{}
+		}
+	}
+	return cfg
 }
 
 func (d *desk) command(t *testing.T, c *datadriven.TestData) string {
 	arg := func(i int) string { return c.CmdArgs[i].Key }
 	before := d.rules
 	switch c.Cmd {
-	case "node":
-		cfg := node()
-		for _, a := range c.CmdArgs {
-			switch a.Key {
-			case "ipv6":
-				cfg.IPv6 = true
-				cfg.PodCIDR, cfg.ClusterCIDR = netip.MustParsePrefix("fd00:1::/64"), netip.MustParsePrefix("fd00::/16")
-			case "no-pod-network":
-				cfg.PodCIDR, cfg.ClusterCIDR = netip.Prefix{}, netip.Prefix{}
-			}
-		}
-		*d = *newDesk(cfg)
-		return d.rules.String()
 	case "apply":
-		docs, err := kinds.Decode("apply", []byte(c.Input))
-		require.NoError(t, err)
-		for _, doc := range docs {
-			if doc.Object.GetNamespace() == "" {
-				doc.Object.SetNamespace("default")
-			}
-			kinds.Default(doc.Object)
-			d.put(t, doc.Object)
-		}
+		d.Apply(t, c.Input)
 		return changes(before, d.rules)
 	case "delete":
-		kind, ok := kinds.ByName(arg(0))
-		require.True(t, ok)
-		ns, name, _ := strings.Cut(arg(1), "/")
-		d.remove(t, kinds.Ref{Kind: kind, Key: kinds.Key{Namespace: ns, Name: name}})
+		d.Delete(t, arg(0), arg(1))
 		return changes(before, d.rules)
 	case "rules":
 		return d.rules.String()
@@ -218,11 +194,11 @@ func (d *desk) draw(t *rapid.T) {
 	if rapid.IntRange(0, 2).Draw(t, "kind") > 0 {
 		o = drawSlice(t)
 	}
-	if ref := kinds.RefOf(o); d.store.Get(ref) != nil && rapid.IntRange(0, 4).Draw(t, "delete") == 0 {
-		d.remove(t, ref)
+	if ref := kinds.RefOf(o); d.Store.Get(ref) != nil && rapid.IntRange(0, 4).Draw(t, "delete") == 0 {
+		d.Remove(t, ref)
 		return
 	}
-	d.put(t, o)
+	d.Put(t, o)
 }
 
 // TestUpdatesAreAsCompiledAfresh: whatever the updates, in whatever order, the rules are
@@ -239,7 +215,7 @@ func TestUpdatesAreAsCompiledAfresh(t *testing.T) {
 				require.False(t, equalServices(c.Old, c.New), "%s has not changed", c.Key)
 			}
 		}
-		fresh := Compile(d.rules.Config, d.view)
+		fresh := Compile(d.rules.Config, d.View)
 		require.Equal(t, fresh.String(), d.rules.String())
 		require.Equal(t, fresh.fronts.Len(), d.rules.fronts.Len())
 		fresh.fronts.Scan(func(f frontOf) bool {
@@ -274,7 +250,7 @@ func TestEveryEndpointHasItsShare(t *testing.T) {
 				require.Len(t, got, len(pool))
 				for _, e := range pool {
 					require.Equal(t, 3, got[e.Addr])
-					require.True(t, usable(d.view, s.Key, e.Addr), "%s is not to be used", e.Addr)
+					require.True(t, usable(d.View, s.Key, e.Addr), "%s is not to be used", e.Addr)
 				}
 			}
 		}
@@ -296,14 +272,14 @@ func usable(v *view.View, key kinds.Key, at netip.AddrPort) bool {
 // TestEndpointsMax: endpoints beyond the limit are counted and get nothing.
 func TestEndpointsMax(t *testing.T) {
 	d := newDesk(node())
-	d.put(t, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "s"}, Spec: corev1.ServiceSpec{ClusterIP: "10.96.0.1", Ports: []corev1.ServicePort{{Port: 80}}}})
+	d.Put(t, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "s"}, Spec: corev1.ServiceSpec{ClusterIP: "10.96.0.1", Ports: []corev1.ServicePort{{Port: 80}}}})
 	name, port := "", int32(80)
 	o := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "e", Labels: map[string]string{discoveryv1.LabelServiceName: "s"}},
 		Ports: []discoveryv1.EndpointPort{{Name: &name, Port: &port}}}
 	for i := range EndpointsMax + 3 {
 		o.Endpoints = append(o.Endpoints, discoveryv1.Endpoint{Addresses: []string{netip.AddrFrom4([4]byte{10, 250, byte(i >> 8), byte(i)}).String()}})
 	}
-	d.put(t, o)
+	d.Put(t, o)
 	p := d.rules.Service(kinds.Key{Namespace: "default", Name: "s"}).Ports[0]
 	require.Len(t, p.Cluster, EndpointsMax)
 	require.Equal(t, 3, p.Unused)
@@ -324,49 +300,28 @@ func TestClientsPerEndpointMax(t *testing.T) {
 	require.Equal(t, pool[1].Addr, go1(0, 1), "was forgotten")
 }
 
-func manyServices(services, endpoints int) *desk {
+func manyServices(b *testing.B) *desk {
 	d := newDesk(node())
-	for i := range services {
-		name := fmt.Sprintf("s%04d", i)
-		d.put(panics{}, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
-			Spec: corev1.ServiceSpec{ClusterIP: fmt.Sprintf("10.96.%d.%d", i/250, i%250+1), Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}})
-		d.put(panics{}, sliceOf(name, i, endpoints))
-	}
+	d.Services(b, 1000, 10)
 	return d
 }
 
-type panics struct{}
-
-func (panics) Errorf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) }
-func (panics) FailNow()                       { panic("failed") }
-
-func sliceOf(service string, i, endpoints int) *discoveryv1.EndpointSlice {
-	name, port := "http", int32(8080)
-	o := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: service + "-x", Labels: map[string]string{discoveryv1.LabelServiceName: service}},
-		Ports: []discoveryv1.EndpointPort{{Name: &name, Port: &port}}}
-	for e := range endpoints {
-		where := fmt.Sprintf("n%d", e)
-		o.Endpoints = append(o.Endpoints, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.%d.%d.%d", 200+e, i/250, i%250+1)}, NodeName: &where})
-	}
-	return o
-}
-
 func BenchmarkCompile(b *testing.B) {
-	d := manyServices(1000, 10)
+	d := manyServices(b)
 	for b.Loop() {
-		Compile(d.rules.Config, d.view)
+		Compile(d.rules.Config, d.View)
 	}
 }
 
 func BenchmarkUpdate(b *testing.B) {
-	d := manyServices(1000, 10)
+	d := manyServices(b)
 	for i := 0; b.Loop(); i++ {
-		d.put(panics{}, sliceOf("s0500", 500, 9+i%2))
+		d.Put(b, viewtest.Slice("s0500", 500, 9+i%2))
 	}
 }
 
 func BenchmarkPick(b *testing.B) {
-	d := manyServices(1000, 10)
+	d := manyServices(b)
 	p := Packet{Src: netip.MustParseAddr("10.244.1.2"), Dst: netip.MustParseAddr("10.96.2.1"), Port: 80, Protocol: corev1.ProtocolTCP}
 	for b.Loop() {
 		p.Draw++

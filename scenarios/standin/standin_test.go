@@ -2,7 +2,6 @@ package standin
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,19 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"seatrial.dev/seatrial/scenarios"
+	"seatrial.dev/seatrial/scenarios/scenariotest"
 	"seatrial.dev/seatrial/scenarios/standin/behaviour"
 )
 
 // TestImages plays testdata/images: the stand-ins that a scenario's spec needs.
 func TestImages(t *testing.T) {
 	datadriven.RunTest(t, "testdata/images", func(t *testing.T, d *datadriven.TestData) string {
-		file := filepath.Join(t.TempDir(), "s.yaml")
-		text := "apiVersion: seatrial.dev/v1alpha1\nkind: Scenario\nmetadata: {name: s}\nspec:\n  cluster: {nodeGroups: [{name: worker}]}\n  duration: 1m\n  "
-		text += strings.ReplaceAll(d.Input, "\n", "\n  ") + "\n"
-		require.NoError(t, os.WriteFile(file, []byte(text), 0o666))
-		scn, err := scenarios.Read(file)
-		require.NoError(t, err)
-		return describe(t, Images(scn))
+		return describe(t, Images(scenariotest.Spec(t, d.Input)))
 	})
 }
 

@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -32,32 +31,14 @@ import (
 	"seatrial.dev/seatrial/cluster/store"
 	"seatrial.dev/seatrial/live/agent/stream"
 	"seatrial.dev/seatrial/live/runtime"
-	"seatrial.dev/seatrial/live/runtime/cgroup"
 	"seatrial.dev/seatrial/live/server"
+	"seatrial.dev/seatrial/live/testbed/machine"
 )
 
 // eventMax is how long a test waits for what must come.
 const eventMax = 30 * time.Second
 
-// needHost says, loudly, why the tests that run containers cannot run here.
-func needHost(t testing.TB) {
-	t.Helper()
-	var missing []string
-	if os.Geteuid() != 0 {
-		missing = append(missing, "root")
-	}
-	for _, program := range []string{"busybox", "gcc", "go", "ip"} {
-		if _, err := exec.LookPath(program); err != nil {
-			missing = append(missing, "the program "+program)
-		}
-	}
-	if roots, err := cgroup.Hierarchies(); err != nil || len(roots) == 0 {
-		missing = append(missing, "control groups")
-	}
-	if len(missing) > 0 {
-		t.Skipf("NOT RUN, containers need: %s (apt-get install busybox-static gcc iproute2)", strings.Join(missing, ", "))
-	}
-}
+func TestMain(m *testing.M) { os.Exit(machine.Run(m)) }
 
 // authority signs certificates.
 type authority struct {
@@ -224,12 +205,13 @@ type containers struct {
 }
 
 func newContainers(t testing.TB) *containers {
-	needHost(t)
+	machine.Need(t)
 	dir := t.TempDir()
-	path := filepath.Join(dir, "seatrial-runtime")
-	out, err := exec.Command("go", "build", "-o", path, "seatrial.dev/seatrial/cmd/seatrial-runtime").CombinedOutput()
-	require.NoError(t, err, string(out))
-	h := &containers{t: t, dir: dir, rootfs: newRootfs(t)}
+	path, err := machine.Runtime()
+	require.NoError(t, err)
+	h := &containers{t: t, dir: dir, rootfs: filepath.Join(dir, "rootfs")}
+	require.NoError(t, machine.Rootfs(h.rootfs))
+	require.NoError(t, os.WriteFile(filepath.Join(h.rootfs, "www/index.html"), []byte("only on localhost\n"), 0o644))
 	h.client, err = runtime.Open(runtime.Config{StateDir: filepath.Join(dir, "state"), Binary: path, CgroupRoot: fmt.Sprintf("/seatrial-stream-%d", os.Getpid())})
 	require.NoError(t, err)
 	go func() {
@@ -243,28 +225,6 @@ func newContainers(t testing.TB) *containers {
 		h.client.Close()
 	})
 	return h
-}
-
-// newRootfs makes a root file system of busybox.
-func newRootfs(t testing.TB) string {
-	dir := filepath.Join(t.TempDir(), "rootfs")
-	for _, d := range []string{"bin", "tmp", "etc", "proc", "dev", "sys", "www"} {
-		require.NoError(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
-	}
-	found, err := exec.LookPath("busybox")
-	require.NoError(t, err)
-	data, err := os.ReadFile(found)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "bin/busybox"), data, 0o755))
-	list, err := exec.Command(found, "--list").Output()
-	require.NoError(t, err)
-	for _, name := range strings.Fields(string(list)) {
-		if name != "busybox" {
-			require.NoError(t, os.Symlink("busybox", filepath.Join(dir, "bin", name)))
-		}
-	}
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "www/index.html"), []byte("only on localhost\n"), 0o644))
-	return dir
 }
 
 // sandbox makes a pod with a network namespace of its own.
