@@ -13,7 +13,7 @@ VERSION  := $(shell git describe --always --dirty --tags 2>/dev/null)
 LDFLAGS  := $(if $(VERSION),-X main.version=$(VERSION))
 
 .DEFAULT_GOAL := help
-.PHONY: help build images kubectl helm demo test upstream conformance lint race bench fuzz check clean
+.PHONY: help build images kubectl helm demo test upstream conformance vm lint race bench fuzz check clean
 
 # Kubernetes' own programs, of the versions in tools/go.mod (k8s.io/kubectl v0.N is
 # kubectl v1.N). Without its version kubectl cannot say it, and fails.
@@ -25,7 +25,7 @@ HELMFLAGS   := -s -w -X helm.sh/helm/v4/internal/version.version=$(HELMVERSION)
 help: ## say what make can do
 	@echo 'Usage: make TARGET [NAME=value]'
 	@echo
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  %-8s %s\n' "$$t" "$$d"; done
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  %-11s %s\n' "$$t" "$$d"; done
 	@echo
 	@echo 'Names: SCENARIO=FILE for demo, COUNT=N for bench, DECISIONS=N for upstream, FUZZTIME=20s for fuzz.'
 
@@ -79,6 +79,9 @@ upstream: ## compare DECISIONS=5000 decisions with those of kube-scheduler (benc
 
 conformance: ## Kubernetes' own conformance tests in a lab, as root (bench/conformance; half an hour the first time)
 	cd bench/conformance && $(GO) run . --write
+
+vm: build images kubectl ## a lab on Debian's kernel with control groups v2, in a virtual machine, as root (e2e/vm)
+	e2e/vm/run.sh
 
 lint: ## formatting, vet, determinism and import rules
 	@echo '== gofmt'; bad=$$(gofmt -l .); \

@@ -21,6 +21,5 @@
 // # What is expected
 //
 // missing.yaml names what Seatrial does not have, with the reason; those tests are not
-// run without --all. All others must pass: the exit status is 1 if one does not. Tests
-// marked Serial or Slow are left out: they take nodes down or wait for many minutes.
+// run without --all. All others must pass: the exit status is 1 if one does not.
 package main
