@@ -24,6 +24,12 @@ var jobEntries = slices.Concat([]entry{
 	{Group: "Jobs", Name: "Jobs, apply changes to status", Codename: "[sig-apps] Job should apply changes to a job status", Test: jobStatus},
 	{Group: "Jobs", Name: "Ensure Pods of an Indexed Job get a unique index.", Codename: "[sig-apps] Job should create pods for an Indexed job with completion indexes and specified hostname", Test: jobIndexed},
 	{Group: "Jobs", Name: "Jobs, active pods, graceful termination", Codename: "[sig-apps] Job should delete a job", Test: jobDeleted},
+	{Group: "Jobs", Name: "Ensure that all indexes are executed for an indexed job with backoffLimitPerIndex despite some failing", Codename: "[sig-apps] Job should execute all indexes despite some failing when using backoffLimitPerIndex", Test: jobTriesAllIndexes},
+	{Group: "Jobs", Name: "Mark indexes as failed when the FailIndex action is matched in podFailurePolicy", Codename: "[sig-apps] Job should mark indexes as failed when the FailIndex action is matched in podFailurePolicy", Test: jobFailsIndex},
+	{Group: "Jobs", Name: "Terminate job execution when the maxFailedIndexes is exceeded", Codename: "[sig-apps] Job should terminate job execution when the number of failed indexes exceeds maxFailedIndexes", Test: jobFailsByIndexes},
+	{Group: "Jobs", Name: "Ensure that job with successPolicy succeeded when all indexes succeeded", Codename: "[sig-apps] Job with successPolicy should succeeded when all indexes succeeded", Test: jobSucceedsByAll},
+	{Group: "Jobs", Name: "Ensure that job with successPolicy succeededCount rule succeeded even when some indexes remain pending", Codename: "[sig-apps] Job with successPolicy succeededCount rule should succeeded even when some indexes remain pending", Test: jobSucceedsByCount},
+	{Group: "Jobs", Name: "Ensure that job with successPolicy succeededIndexes rule succeeded even when some indexes remain pending", Codename: "[sig-apps] Job with successPolicy succeededIndexes rule should succeeded even when some indexes remain pending", Test: jobSucceedsByIndexes},
 	{Group: "Jobs", Name: "Jobs, manage lifecycle", Codename: "[sig-apps] Job should manage the lifecycle of a job", Test: jobLifecycle},
 	{Group: "Jobs", Name: "Jobs, completion after task failure", Codename: "[sig-apps] Job should run a job to completion when tasks sometimes fail and are locally restarted",
 		Missing: "a container cannot fail at first and succeed when it is restarted: its image says once how it ends"},
@@ -179,6 +185,126 @@ func jobIndexed(t *testing.T, c *cluster) {
 		}))
 	}
 	require.Equal(t, map[string]bool{"0": true, "1": true, "2": true, "3": true}, indexes)
+}
+
+// indexedJob makes an indexed job whose pods wait at a gate, for endOddly to say how
+// they end.
+func indexedJob(parallelism, completions int32) *batchv1.Job {
+	j, indexed := job("job", "demo/done:1", parallelism, completions), batchv1.IndexedCompletion
+	j.Spec.CompletionMode = &indexed
+	j.Spec.Template.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "test/image"}}
+	return j
+}
+
+// endOddly lets the pods of a job run as they come, until the job has a condition:
+// those of even indexes will succeed, those of odd ones will fail.
+func (c *cluster) endOddly(t *testing.T, kind batchv1.JobConditionType) *batchv1.Job {
+	t.Helper()
+	var j *batchv1.Job
+	c.until(t, "the job to be "+string(kind), func() (bool, error) {
+		for _, p := range c.pods(t, "app=job") {
+			if len(p.Spec.SchedulingGates) == 0 {
+				continue
+			}
+			image := "demo/done:1"
+			if index := p.Annotations[batchv1.JobCompletionIndexAnnotation]; index == "1" || index == "3" {
+				image = "demo/fail:1"
+			}
+			p.Spec.SchedulingGates, p.Spec.Containers[0].Image = nil, image
+			_, err := c.kube.CoreV1().Pods(c.ns).Update(c.ctx, &p, metav1.UpdateOptions{})
+			if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+				return false, err
+			}
+		}
+		var err error
+		j, err = c.kube.BatchV1().Jobs(c.ns).Get(c.ctx, "job", metav1.GetOptions{})
+		require.NoError(t, err)
+		return jobCondition(j, kind) != nil, nil
+	})
+	return j
+}
+
+// jobCondition is a condition that holds for a job, or nil.
+func jobCondition(j *batchv1.Job, kind batchv1.JobConditionType) *batchv1.JobCondition {
+	i := slices.IndexFunc(j.Status.Conditions, func(c batchv1.JobCondition) bool { return c.Type == kind && c.Status == corev1.ConditionTrue })
+	if i < 0 {
+		return nil
+	}
+	return &j.Status.Conditions[i]
+}
+
+func jobTriesAllIndexes(t *testing.T, c *cluster) {
+	j, once := indexedJob(2, 4), int32(1)
+	j.Spec.BackoffLimitPerIndex = &once
+	c.makeJob(t, j)
+	j = c.endOddly(t, batchv1.JobFailed)
+	require.Equal(t, batchv1.JobReasonFailedIndexes, jobCondition(j, batchv1.JobFailed).Reason)
+	require.Equal(t, "1,3", *j.Status.FailedIndexes)
+	require.Equal(t, "0,2", j.Status.CompletedIndexes)
+	require.EqualValues(t, 4, j.Status.Failed, "two for each failed index")
+	require.EqualValues(t, 2, j.Status.Succeeded)
+}
+
+func jobFailsIndex(t *testing.T, c *cluster) {
+	j, once := indexedJob(2, 2), int32(1)
+	j.Spec.BackoffLimitPerIndex = &once
+	j.Spec.PodFailurePolicy = &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{Action: batchv1.PodFailurePolicyActionFailIndex,
+		OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{42}}}}}
+	c.makeJob(t, j)
+	j = c.endOddly(t, batchv1.JobFailed)
+	require.Equal(t, "1", *j.Status.FailedIndexes)
+	require.Equal(t, "0", j.Status.CompletedIndexes)
+	require.EqualValues(t, 1, j.Status.Failed)
+	require.EqualValues(t, 1, j.Status.Succeeded)
+}
+
+func jobFailsByIndexes(t *testing.T, c *cluster) {
+	j, none := indexedJob(1, 4), int32(0)
+	j.Spec.Template.Spec.SchedulingGates, j.Spec.Template.Spec.Containers[0].Image = nil, "demo/fail:1"
+	j.Spec.BackoffLimitPerIndex, j.Spec.MaxFailedIndexes = &none, &none
+	c.makeJob(t, j)
+	j = c.untilJob(t, "job", batchv1.JobFailed)
+	require.Equal(t, batchv1.JobReasonMaxFailedIndexesExceeded, jobCondition(j, batchv1.JobFailed).Reason)
+	require.NotNil(t, jobCondition(j, batchv1.JobFailureTarget))
+	require.Equal(t, "0", *j.Status.FailedIndexes)
+	require.EqualValues(t, 1, j.Status.Failed)
+}
+
+// succeedBy waits until a job that has a success policy is complete by it, with
+// nothing left of its pods.
+func (c *cluster) succeedBy(t *testing.T, j *batchv1.Job, rule batchv1.SuccessPolicyRule) *batchv1.Job {
+	j.Spec.SuccessPolicy = &batchv1.SuccessPolicy{Rules: []batchv1.SuccessPolicyRule{rule}}
+	c.makeJob(t, j)
+	j = c.endOddly(t, batchv1.JobComplete)
+	for _, kind := range []batchv1.JobConditionType{batchv1.JobSuccessCriteriaMet, batchv1.JobComplete} {
+		require.NotNil(t, jobCondition(j, kind))
+		require.Equal(t, batchv1.JobReasonSuccessPolicy, jobCondition(j, kind).Reason)
+	}
+	require.Zero(t, j.Status.Active)
+	require.Zero(t, *j.Status.Ready)
+	require.Zero(t, *j.Status.Terminating)
+	return j
+}
+
+func jobSucceedsByAll(t *testing.T, c *cluster) {
+	two := int32(2)
+	j := indexedJob(2, 2)
+	j.Spec.Template.Spec.SchedulingGates = nil
+	j = c.succeedBy(t, j, batchv1.SuccessPolicyRule{SucceededCount: &two})
+	require.EqualValues(t, 2, j.Status.Succeeded)
+	require.Zero(t, j.Status.Failed)
+}
+
+func jobSucceedsByCount(t *testing.T, c *cluster) {
+	one := int32(1)
+	j := c.succeedBy(t, indexedJob(2, 5), batchv1.SuccessPolicyRule{SucceededCount: &one})
+	require.Equal(t, "0", j.Status.CompletedIndexes)
+}
+
+func jobSucceedsByIndexes(t *testing.T, c *cluster) {
+	first := "0"
+	j := c.succeedBy(t, indexedJob(2, 5), batchv1.SuccessPolicyRule{SucceededIndexes: &first})
+	require.Equal(t, "0", j.Status.CompletedIndexes)
 }
 
 func jobDeleted(t *testing.T, c *cluster) {

@@ -100,10 +100,10 @@ func describe(entries []entry) []byte {
 
 Kubernetes has a list of what every cluster must do
 (%[1]stest/conformance/testdata/conformance.yaml%[1]s of k8s.io/kubernetes; this is the list as
-of 1.32). Of the groups below, **%[2]d of %[3]d** entries hold for a cluster that
-%[1]sseatrial serve%[1]s serves. Each of them is backed by a test that drives such a cluster with
-client-go; %[1]sgo test ./conformance%[1]s runs them all. This file is written from the same
-registry.
+of 1.32, for jobs as of 1.33). Of the groups below, **%[2]d of %[3]d** entries hold for a
+cluster that %[1]sseatrial serve%[1]s serves. Each of them is backed by a test that drives such a
+cluster with client-go; %[1]sgo test ./conformance%[1]s runs them all. This file is written from
+the same registry.
 
 The tests ask what the entry's description demands, in words of their own; they are not
 Kubernetes' own test programs. Groups that need containers with a process inside

@@ -128,8 +128,16 @@ func (c *check) jobSpec(at *loc, s *batchv1.JobSpec) {
 	c.count(at, "ttlSecondsAfterFinished", s.TTLSecondsAfterFinished)
 	c.count(at, "backoffLimitPerIndex", s.BackoffLimitPerIndex)
 	c.count(at, "maxFailedIndexes", s.MaxFailedIndexes)
+	if s.MaxFailedIndexes != nil && s.BackoffLimitPerIndex == nil {
+		c.required(at, "backoffLimitPerIndex", "when maxFailedIndexes is specified")
+	}
+	c.managedBy(at, s)
 	oneOfPtr(c, at, "completionMode", s.CompletionMode, batchv1.NonIndexedCompletion, batchv1.IndexedCompletion)
-	oneOfPtr(c, at, "podReplacementPolicy", s.PodReplacementPolicy, batchv1.TerminatingOrFailed, batchv1.Failed)
+	if s.PodFailurePolicy != nil {
+		oneOfPtr(c, at, "podReplacementPolicy", s.PodReplacementPolicy, batchv1.Failed)
+	} else {
+		oneOfPtr(c, at, "podReplacementPolicy", s.PodReplacementPolicy, batchv1.TerminatingOrFailed, batchv1.Failed)
+	}
 	c.indexedJob(at, s)
 	here := at.dot("template")
 	c.template(&here, &s.Template)
@@ -154,9 +162,8 @@ func (c *check) indexedJob(at *loc, s *batchv1.JobSpec) {
 		if s.Parallelism != nil && *s.Parallelism > maxIndexedParallelism {
 			c.invalid(at, "parallelism", *s.Parallelism, fmt.Sprintf("must be less than or equal to %d when completion mode is Indexed", maxIndexedParallelism))
 		}
-		if n := s.MaxFailedIndexes; n != nil && s.Completions != nil && *n > *s.Completions {
-			c.invalid(at, "maxFailedIndexes", *n, "must be less than or equal to completions")
-		}
+		c.failingIndexes(at, s)
+		c.successPolicy(at, s)
 		return
 	}
 	const why = "requires indexed completion mode"

@@ -2,9 +2,11 @@
 //
 // It creates pods up to spec.parallelism while completions are missing, again after
 // a failure with a back-off of 10 s doubling to 6 min, and ends the Job when it is
-// complete, or when it has failed: too many failures (backoffLimit), too long
+// complete, or enough so for successPolicy, or when it has failed: too many failures
+// (backoffLimit) or failed indexes (maxFailedIndexes), too long
 // (activeDeadlineSeconds), or by podFailurePolicy
-// (https://kubernetes.io/docs/concepts/workloads/controllers/job/).
+// (https://kubernetes.io/docs/concepts/workloads/controllers/job/). A Job whose
+// managedBy names another controller is left alone.
 //
 // Vocabulary. A finished pod is counted when it is in status.succeeded or
 // status.failed. So that each is counted once, whatever crashes or is deleted in
@@ -23,6 +25,15 @@
 // The back-off is computed from the Job's failed pods, which stay as long as the
 // Job, so it outlives a restart of the controller.
 //
-// Left out: backoffLimitPerIndex (and the action FailIndex, which counts as Count),
-// successPolicy.
+// With backoffLimitPerIndex each index is tried again by itself. How often it has
+// failed is known only by its pods: each bears the number of failures before it in
+// the annotation batch.kubernetes.io/job-index-failure-count (those that
+// podFailurePolicy ignores in job-index-ignored-failure-count). So the last failed
+// pod of an index is held: it keeps its finalizer, and is not counted, until the pod
+// that replaces it is there, its index has failed for good (status.failedIndexes), or
+// the Job ends. The other indexes go on; when each has succeeded or failed, and one
+// has failed, the Job has.
+//
+// A Job that has met its successPolicy takes its remaining pods away without counting
+// them.
 package job

@@ -142,6 +142,7 @@ func (c *Controller) Reconcile(now time.Time, v *view.View, key kinds.Ref) (p ct
 	t := begin(now, v, j, &p)
 	t.count()
 	t.judge()
+	t.release()
 	t.manage()
 	t.conclude()
 	t.finish()

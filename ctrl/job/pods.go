@@ -48,6 +48,9 @@ func failed(p *corev1.Pod, j *batchv1.Job) bool {
 		(!replacesFailedOnly(j) && p.DeletionTimestamp != nil && p.Status.Phase != corev1.PodSucceeded)
 }
 
+// terminating says whether a pod is being deleted and has not ended.
+func terminating(p *corev1.Pod) bool { return p.DeletionTimestamp != nil && !view.Finished(p) }
+
 func replacesFailedOnly(j *batchv1.Job) bool {
 	return j.Spec.PodReplacementPolicy != nil && *j.Spec.PodReplacementPolicy == batchv1.Failed
 }
@@ -63,8 +66,9 @@ func indexOf(p *corev1.Pod, j *batchv1.Job) (n int32, ok bool) {
 	return int32(i), err == nil && i >= 0 && j.Spec.Completions != nil && int32(i) < *j.Spec.Completions
 }
 
-// newPod is a pod of the Job, with its index if the Job has indexes.
-func newPod(j *batchv1.Job, index int32) *corev1.Pod {
+// newPod is a pod of the Job, with its index if the Job has indexes, in the place of
+// a failed pod or of none.
+func newPod(j *batchv1.Job, index int32, replaced *corev1.Pod) *corev1.Pod {
 	p := podset.New(&j.Spec.Template, j)
 	p.Finalizers = append(p.Finalizers, batchv1.JobTrackingFinalizer)
 	if p.Labels == nil {
@@ -84,6 +88,9 @@ func newPod(j *batchv1.Job, index int32) *corev1.Pod {
 		p.Annotations = map[string]string{}
 	}
 	p.Annotations[batchv1.JobCompletionIndexAnnotation] = n
+	if perIndex(j) {
+		inherit(p, j, replaced)
+	}
 	p.GenerateName = podset.NamePrefix(j.Name + "-" + n)
 	p.Spec.Hostname = j.Name + "-" + n
 	for i := range p.Spec.InitContainers {
@@ -164,14 +171,19 @@ func backoff(pods []*corev1.Pod, j *batchv1.Job) (until time.Time, ok bool) {
 	if failures == 0 {
 		return until, false
 	}
+	return lastFailure.Add(backoffAfter(failures)), true
+}
+
+// backoffAfter is how long the back-off is after so many failures, of which there is
+// one at least.
+func backoffAfter(failures int) time.Duration {
 	wait := backoffMin
 	for range failures - 1 {
 		if wait *= 2; wait >= backoffMax {
-			wait = backoffMax
-			break
+			return backoffMax
 		}
 	}
-	return lastFailure.Add(wait), true
+	return wait
 }
 
 func later(a, b time.Time) time.Time {

@@ -33,6 +33,37 @@ func ruleFor(policy *batchv1.PodFailurePolicy, p *corev1.Pod) (action batchv1.Po
 	return "", ""
 }
 
+// ignores says whether podFailurePolicy wants a pod's failure to count as none.
+func ignores(j *batchv1.Job, p *corev1.Pod) bool {
+	action, _ := ruleFor(j.Spec.PodFailurePolicy, p)
+	return action == batchv1.PodFailurePolicyActionIgnore
+}
+
+// successBy says whether the indexes that have succeeded are enough for a rule of
+// successPolicy, and for which: all of those that the rule names, or as many of them
+// (of all, if it names none) as it asks for.
+func successBy(j *batchv1.Job, done indexes) (message string, met bool) {
+	if j.Spec.SuccessPolicy == nil || len(done) == 0 {
+		return "", false
+	}
+	for i := range j.Spec.SuccessPolicy.Rules {
+		r := &j.Spec.SuccessPolicy.Rules[i]
+		have := done.count()
+		if r.SucceededIndexes != nil {
+			named := parseIndexes(*r.SucceededIndexes, deref(j.Spec.Completions))
+			if len(named) == 0 {
+				continue // nothing that this Job has: the rule says nothing
+			}
+			have = named.common(done)
+			met = have == named.count()
+		}
+		if met || (r.SucceededCount != nil && have >= *r.SucceededCount) {
+			return fmt.Sprintf("Matched rules at index %d", i), true
+		}
+	}
+	return "", false
+}
+
 func exitMatch(p *corev1.Pod, r *batchv1.PodFailurePolicyOnExitCodesRequirement) *corev1.ContainerStatus {
 	for _, list := range [][]corev1.ContainerStatus{p.Status.ContainerStatuses, p.Status.InitContainerStatuses} {
 		for i := range list {

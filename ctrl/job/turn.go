@@ -31,9 +31,11 @@ type turn struct {
 	active      []*corev1.Pod
 	terminating int32
 	ready       int32
-	done        indexes // succeeded indexes; empty without indexes
+	done, lost  indexes               // succeeded and failed indexes; empty without indexes
+	held        map[int32]*corev1.Pod // failed pods that stay until their index is tried again
 
 	succeeded, failed int32 // counted and yet to be counted
+	waiting           int32 // of the failed, those of held pods
 	untrack           []*corev1.Pod
 	deletes, creates  []api.Request
 	removed, created  int32
@@ -63,7 +65,7 @@ func begin(now time.Time, v *view.View, j *batchv1.Job, p *ctrl.Plan) *turn {
 			if view.Ready(pod) {
 				t.ready++
 			}
-		case !view.Finished(pod):
+		case terminating(pod):
 			t.terminating++
 		}
 	}
@@ -92,19 +94,25 @@ func (t *turn) count() {
 	u.Succeeded, t.status.Succeeded = settle(u.Succeeded, held, t.status.Succeeded)
 	u.Failed, t.status.Failed = settle(u.Failed, held, t.status.Failed)
 	if indexed(t.j) {
-		t.done = parseIndexes(t.status.CompletedIndexes, deref(t.j.Spec.Completions))
+		t.sortIndexes()
 	}
 	for _, pod := range t.pods {
-		if tracked(pod) {
+		switch {
+		case !tracked(pod):
+		case !t.isHeld(pod):
 			t.name(pod)
+		case !t.named(pod) && !ignores(t.j, pod):
+			t.waiting++
 		}
 	}
-	if indexed(t.j) {
-		t.status.CompletedIndexes = t.done.String()
-		t.status.Succeeded = t.done.count()
-	}
 	t.succeeded = t.status.Succeeded + int32(len(u.Succeeded))
-	t.failed = t.status.Failed + int32(len(u.Failed))
+	t.failed = t.status.Failed + int32(len(u.Failed)) + t.waiting
+}
+
+// named says whether the status names a pod as uncounted.
+func (t *turn) named(pod *corev1.Pod) bool {
+	u := t.status.UncountedTerminatedPods
+	return slices.Contains(u.Succeeded, pod.UID) || slices.Contains(u.Failed, pod.UID)
 }
 
 // settle counts the UIDs whose pods bear the finalizer no more.
@@ -126,51 +134,58 @@ func (t *turn) name(pod *corev1.Pod) {
 	if len(u.Succeeded)+len(u.Failed) >= uncountedMax {
 		return
 	}
-	index, has := indexOf(pod, t.j)
 	switch {
-	case slices.Contains(u.Succeeded, pod.UID) || slices.Contains(u.Failed, pod.UID):
+	case t.named(pod):
 		t.untrack = append(t.untrack, pod)
 	case pod.Status.Phase == corev1.PodSucceeded:
-		if indexed(t.j) {
-			if has {
-				t.done[index] = true // an index counts itself: no UID is needed
-			}
-		} else {
+		if !indexed(t.j) { // an index counts itself: no UID is needed
 			u.Succeeded = append(u.Succeeded, pod.UID)
 		}
 		t.untrack = append(t.untrack, pod)
 	case failed(pod, t.j):
-		if action, _ := ruleFor(t.j.Spec.PodFailurePolicy, pod); action != batchv1.PodFailurePolicyActionIgnore && (has || !indexed(t.j)) {
+		if _, has := indexOf(pod, t.j); !ignores(t.j, pod) && (has || !indexed(t.j)) {
 			u.Failed = append(u.Failed, pod.UID)
 		}
 		t.untrack = append(t.untrack, pod)
 	}
 }
 
-// judge decides whether the Job has failed, and asks to look again at its deadline.
+// judge decides whether the Job has failed, or has succeeded by its policy.
 func (t *turn) judge() {
 	if ending(&t.status) != nil {
 		return
 	}
+	reason, message := t.failure()
+	if reason == "" {
+		reason, message = t.lostIndexes()
+	}
+	if reason != "" {
+		t.setCondition(batchv1.JobFailureTarget, corev1.ConditionTrue, reason, message)
+	} else if message, met := successBy(t.j, t.done); met {
+		t.setCondition(batchv1.JobSuccessCriteriaMet, corev1.ConditionTrue, batchv1.JobReasonSuccessPolicy, message)
+	}
+}
+
+// failure tells why the Job has failed as a whole; reason is "" if it has not. It
+// asks to look again at the Job's deadline.
+func (t *turn) failure() (reason, message string) {
 	for _, pod := range t.pods {
 		if action, message := ruleFor(t.j.Spec.PodFailurePolicy, pod); action == batchv1.PodFailurePolicyActionFailJob && tracked(pod) {
-			t.fail(batchv1.JobReasonPodFailurePolicy, message)
-			return
+			return batchv1.JobReasonPodFailurePolicy, message
 		}
 	}
 	if limit := deref(t.j.Spec.BackoffLimit); t.failed > limit || t.restartsExceed(limit) {
-		t.fail(batchv1.JobReasonBackoffLimitExceeded, "Job has reached the specified backoff limit")
-		return
+		return batchv1.JobReasonBackoffLimitExceeded, "Job has reached the specified backoff limit"
 	}
 	if t.j.Spec.ActiveDeadlineSeconds == nil || suspended(t.j) || t.status.StartTime == nil {
-		return
+		return "", ""
 	}
 	due := t.status.StartTime.Add(time.Duration(*t.j.Spec.ActiveDeadlineSeconds) * time.Second)
 	if wait := due.Sub(t.now); wait > 0 {
 		t.p.LookAgain(wait)
-		return
+		return "", ""
 	}
-	t.fail(batchv1.JobReasonDeadlineExceeded, "Job was active longer than specified deadline")
+	return batchv1.JobReasonDeadlineExceeded, "Job was active longer than specified deadline"
 }
 
 // restartsExceed says whether the containers of pods that restart them in place
@@ -191,16 +206,31 @@ func (t *turn) restartsExceed(limit int32) bool {
 	return n >= limit
 }
 
-func (t *turn) fail(reason, message string) {
-	t.setCondition(batchv1.JobFailureTarget, corev1.ConditionTrue, reason, message)
+// release lets go of what an ending Job has no use for: pods that were kept until
+// their index is tried again, and, if it has succeeded, pods that are being deleted.
+// What becomes of those is of no interest: they are not counted.
+func (t *turn) release() {
+	c := ending(&t.status)
+	if c == nil {
+		return
+	}
+	for _, pod := range t.pods {
+		switch {
+		case !tracked(pod):
+		case t.isHeld(pod):
+			t.name(pod)
+		case c.Type == batchv1.JobSuccessCriteriaMet && terminating(pod) && !failed(pod, t.j):
+			t.untrack = append(t.untrack, pod)
+		}
+	}
 }
 
 // manage deletes and creates pods.
 func (t *turn) manage() {
-	switch {
+	switch c := ending(&t.status); {
 	case t.j.DeletionTimestamp != nil:
-	case ending(&t.status) != nil:
-		t.remove(t.active, false)
+	case c != nil:
+		t.remove(t.active, c.Type == batchv1.JobSuccessCriteriaMet)
 	case suspended(t.j):
 		t.remove(t.active, true)
 	default:
@@ -227,9 +257,11 @@ func (t *turn) adjust() {
 	if missing <= 0 {
 		return
 	}
-	if until, ok := backoff(t.pods, t.j); ok && until.After(t.now) {
-		t.p.LookAgain(until.Sub(t.now))
-		return
+	if !perIndex(t.j) {
+		if until, ok := backoff(t.pods, t.j); ok && until.After(t.now) {
+			t.p.LookAgain(until.Sub(t.now))
+			return
+		}
 	}
 	t.create(int(min(missing, burstMax)))
 }
@@ -240,14 +272,14 @@ func (t *turn) extra(n int) []*corev1.Pod {
 	rest := slices.Clone(t.active)
 	var out []*corev1.Pod
 	if indexed(t.j) {
-		taken := make([]*corev1.Pod, deref(t.j.Spec.Completions))
+		taken := map[int32]bool{}
 		rest = rest[:0]
 		for _, pod := range podset.Victims(t.now, slices.Clone(t.active), nowhere, len(t.active)) {
 			switch i, ok := indexOf(pod, t.j); {
-			case !ok || t.done[i] || taken[i] != nil:
+			case !ok || taken[i] || t.done.has(i) || t.lost.has(i):
 				out = append(out, pod)
 			default:
-				taken[i] = pod
+				taken[i] = true
 				rest = append(rest, pod)
 			}
 		}
@@ -277,20 +309,30 @@ func (t *turn) remove(pods []*corev1.Pod, uncounted bool) {
 func (t *turn) create(n int) {
 	if !indexed(t.j) {
 		for range n {
-			t.creates = append(t.creates, api.Create(newPod(t.j, 0)))
+			t.creates = append(t.creates, api.Create(newPod(t.j, 0, nil)))
 		}
 	} else {
-		busy := make(indexes, len(t.done))
-		for _, pod := range t.active {
-			if i, ok := indexOf(pod, t.j); ok {
-				busy[i] = true
-			}
-		}
-		for _, i := range t.done.missing(busy, n) {
-			t.creates = append(t.creates, api.Create(newPod(t.j, i)))
-		}
+		t.createIndexed(n)
 	}
 	t.created = int32(len(t.creates))
+}
+
+// createIndexed makes pods for the n lowest indexes that want one. An index whose
+// back-off is not over gets none, nor does another in its place.
+func (t *turn) createIndexed(n int) {
+	busy := indexes(nil).with(t.indexesWhere(func(pod *corev1.Pod, _ int32) bool {
+		return view.Active(pod) || (replacesFailedOnly(t.j) && terminating(pod))
+	}))
+	for _, i := range union(slices.Concat(t.done, t.lost, busy)).absent(deref(t.j.Spec.Completions), n) {
+		last := t.held[i]
+		if last != nil {
+			if wait := retryAt(last).Sub(t.now); wait > 0 {
+				t.p.LookAgain(wait)
+				continue
+			}
+		}
+		t.creates = append(t.creates, api.Create(newPod(t.j, i, last)))
+	}
 }
 
 // conclude decides whether the Job is complete, suspended or resumed, and ends an
