@@ -121,6 +121,7 @@ func fetchURL(url string) int {
 func needHost(t testing.TB) {
 	t.Helper()
 	machine.Need(t, "iptables")
+	require.NotEmpty(t, os.Getenv(inside), "a test that needs a host begins with: if ownHost(t) { return }")
 	require.NoError(t, prepared())
 }
 

@@ -10,7 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"github.com/vishvananda/netlink"
+
+	"seatrial.dev/seatrial/live/network"
 )
 
 func TestConclusion(t *testing.T) {
@@ -80,7 +81,7 @@ func TestMissingProgramsAreNamed(t *testing.T) {
 }
 
 func machine(t *testing.T) (out []string) {
-	links, err := netlink.LinkList()
+	links, err := network.Links()
 	require.NoError(t, err)
 	for _, l := range links {
 		if l.Attrs().Name == "x0" || l.Attrs().Name == "x1" {

@@ -6,7 +6,9 @@ import (
 	"log"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/hashicorp/memberlist"
 )
@@ -38,6 +40,10 @@ type streams struct {
 func newStreams(addr string, port int, logger *log.Logger) (*streams, error) {
 	inner, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{BindAddrs: []string{addr}, BindPort: port, Logger: logger})
 	if err != nil {
+		// memberlist keeps of the cause only its text.
+		if text := syscall.EADDRINUSE.Error(); strings.HasSuffix(err.Error(), text) {
+			err = fmt.Errorf("%s%w", strings.TrimSuffix(err.Error(), text), syscall.EADDRINUSE)
+		}
 		return nil, err
 	}
 	s := &streams{NetTransport: inner, out: make(chan net.Conn), done: make(chan struct{}), each: map[netip.Addr]int{}}

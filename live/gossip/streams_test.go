@@ -3,9 +3,11 @@ package gossip
 import (
 	"encoding/binary"
 	"io"
+	"log"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -61,3 +63,12 @@ func TestStreamsAreLimited(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// TestPortTaken: who finds the port taken is told so in a way that it can tell.
+func TestPortTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	_, err = newStreams("127.0.0.1", l.Addr().(*net.TCPAddr).Port, log.New(io.Discard, "", 0))
+	require.ErrorIs(t, err, syscall.EADDRINUSE)
+}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"seatrial.dev/seatrial/live/network"
 )
 
 const (
@@ -252,7 +254,7 @@ func (c *Config) preflight() error {
 
 // routesFree refuses a subnet that the machine has a way to already.
 func (c *Config) routesFree() error {
-	list, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	list, err := network.Routes(netlink.FAMILY_V4)
 	if err != nil {
 		return fmt.Errorf("lab: listing routes: %w", err)
 	}

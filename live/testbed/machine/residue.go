@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 
+	"seatrial.dev/seatrial/live/network"
 	"seatrial.dev/seatrial/live/runtime/cgroup"
 )
 
@@ -51,12 +52,12 @@ func OfLab(name, dir string, subnet netip.Prefix) Residue {
 // Picture is what there is now, in no particular order.
 func (r Residue) Picture(t testing.TB) (out []string) {
 	t.Helper()
-	links, err := netlink.LinkList()
+	links, err := network.Links()
 	require.NoError(t, err)
 	for _, l := range links {
 		out = append(out, "link "+l.Attrs().Name)
 	}
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
+	routes, err := network.Routes(netlink.FAMILY_ALL)
 	require.NoError(t, err)
 	for _, route := range routes {
 		out = append(out, "route "+route.String())
