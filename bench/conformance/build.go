@@ -40,8 +40,11 @@ func build(ctx context.Context, work string) error {
 	return images(ctx, work)
 }
 
+// suite is the release of Debian below the large images, so that they stay the same.
+const suite = "bookworm"
+
 // userland are Debian's packages in the large images.
-const userland = "curl,dnsutils,netcat-openbsd,iproute2,nginx-light,procps,iputils-ping,socat,wget"
+const userland = "curl,bind9-dnsutils,netcat-openbsd,iproute2,nginx-light,procps,iputils-ping,socat,wget"
 
 // images makes the layout of the lab's images, unless it is there.
 func images(ctx context.Context, work string) error {
@@ -149,7 +152,7 @@ func largeRoot(ctx context.Context, work, root string) error {
 	if err := os.RemoveAll(root); err != nil {
 		return err
 	}
-	if err := command(ctx, "debootstrap", "--variant=minbase", "--include="+userland, "stable", root).Run(); err != nil {
+	if err := command(ctx, "debootstrap", "--variant=minbase", "--include="+userland, suite, root).Run(); err != nil {
 		return fmt.Errorf("debootstrap: %w", err)
 	}
 	for _, d := range []string{"dev", "proc", "var/cache/apt/archives", "var/lib/apt/lists"} {

@@ -82,7 +82,7 @@ func runSuite(ctx context.Context, s *settings, missing []gap) (_ []result, err 
 	if err := os.MkdirAll(report, 0o755); err != nil {
 		return nil, err
 	}
-	if err := command(ctx, seatrial, "lab", "up", "--name", "conformance", "--dir", lab, "--subnet", "172.30.90.0/24",
+	if err := command(ctx, seatrial, "lab", "up", "--name", "conf", "--dir", lab, "--subnet", "172.30.90.0/24",
 		"--nodes", strconv.Itoa(s.nodes), "--images", filepath.Join(s.work, "images"), "--kubeconfig", kubeconfig).Run(); err != nil {
 		return nil, fmt.Errorf("lab up: %w", err)
 	}
