@@ -168,7 +168,7 @@ func testDebug(c *cluster, ns string) {
 	require.Equal(c.t, "hello\n", c.kubectl("logs", "-n", ns, "sh", "-c", "guest"))
 	require.Regexp(c.t, `(?m)^ +1 sleep 100000$`, c.kubectl("exec", "-n", ns, "sh", "-c", "guest", "--", "ps", "-o", "pid,args"))
 
-	typing := c.stream("debug", "-n", ns, "sh", "-i", "--image="+busybox, "--profile=general", "--", "sh", "-c", "while read l; do echo got $l; done")
+	typing := c.stream("debug", "-n", ns, "sh", "-it", "--image="+busybox, "--profile=general", "--", "sh", "-c", "while read l; do echo got $l; done")
 	_, err := io.WriteString(typing.stdin, "hello\n")
 	require.NoError(c.t, err)
 	typing.next("^got hello$")
