@@ -60,6 +60,8 @@ var restEntries = slices.Concat([]entry{
 	{Group: "Nodes and pods", Name: "Pods, delete a collection", Codename: "[sig-node] Pods should delete a collection of pods", Test: podsDeleted},
 	{Group: "Nodes and pods", Name: "Pods, assigned hostip", Codename: "[sig-node] Pods should get a host IP [NodeConformance]", Test: podHostIP},
 	{Group: "Nodes and pods", Name: "Pods, patching status", Codename: "[sig-node] Pods should patch a pod status", Test: podStatus},
+	{Group: "Nodes and pods", Name: "Ephemeral Container Creation", Codename: "[sig-node] Ephemeral Containers will start an ephemeral container in an existing pod [NodeConformance]", Test: podGuest},
+	{Group: "Nodes and pods", Name: "Ephemeral Container, update ephemeral containers", Codename: "[sig-node] Ephemeral Containers should update the ephemeral containers in an existing pod [NodeConformance]", Test: podGuests},
 	{Group: "Scheduling", Name: "Scheduler, resource limits", Codename: "[sig-scheduling] SchedulerPredicates [Serial] validates resource limits of pods that are allowed to run", Missing: notYet},
 	{Group: "Scheduling", Name: "Scheduler, node selector matching", Codename: "[sig-scheduling] SchedulerPredicates [Serial] validates that NodeSelector is respected if matching", Test: nodeSelected},
 	{Group: "Scheduling", Name: "Scheduler, node selector not matching", Codename: "[sig-scheduling] SchedulerPredicates [Serial] validates that NodeSelector is respected if not matching", Test: nodeNotSelected},
@@ -267,6 +269,38 @@ func podStatus(t *testing.T, c *cluster) {
 	require.Equal(t, "Patched by e2e test", p.Status.Message)
 	require.Equal(t, "E2E", p.Status.Reason)
 	require.Equal(t, "patched", p.Labels["status"])
+}
+
+// addGuest adds an ephemeral container to a pod and waits until it runs.
+func (c *cluster) addGuest(t *testing.T, pod, name string) {
+	t.Helper()
+	change := map[string]any{"spec": map[string]any{"ephemeralContainers": []any{map[string]any{"name": name, "image": anImage}}}}
+	_, err := c.kube.CoreV1().Pods(c.ns).Patch(c.ctx, pod, strategicPatch, patch(t, change), metav1.PatchOptions{}, "ephemeralcontainers")
+	require.NoError(t, err)
+	c.until(t, "the ephemeral container to run", func() (bool, error) {
+		p, err := c.kube.CoreV1().Pods(c.ns).Get(c.ctx, pod, metav1.GetOptions{})
+		return err == nil && slices.ContainsFunc(p.Status.EphemeralContainerStatuses, func(s corev1.ContainerStatus) bool {
+			return s.Name == name && s.State.Running != nil
+		}), err
+	})
+}
+
+func podGuest(t *testing.T, c *cluster) {
+	c.makePod(t, "pod", app("pod"), podSpec(anImage))
+	c.untilPods(t, "app=pod", 1, running)
+	c.addGuest(t, "pod", "debugger")
+	require.EqualValues(t, 2, c.pods(t, "app=pod")[0].Generation)
+}
+
+func podGuests(t *testing.T, c *cluster) {
+	podGuest(t, c)
+	require.Len(t, c.pods(t, "app=pod")[0].Spec.EphemeralContainers, 1)
+	c.addGuest(t, "pod", "debugger2")
+	p, err := c.kube.CoreV1().Pods(c.ns).Get(c.ctx, "pod", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.Len(t, p.Spec.EphemeralContainers, 2)
+	_, err = c.kube.CoreV1().Pods(c.ns).UpdateEphemeralContainers(c.ctx, p.Name, p, metav1.UpdateOptions{})
+	require.NoError(t, err)
 }
 
 func nodeSelected(t *testing.T, c *cluster) {

@@ -30,7 +30,7 @@ func (a *Agent) adoptRun(p *pod, c *container, found *AdoptedContainer) {
 	c.run, c.runtimeID, c.term = found.ID.Run, found.RuntimeID, nil
 	c.startedAt, c.waiting = found.StartedAt, nil
 	c.crashSeen, c.counted = false, false
-	if !c.init {
+	if !c.init && !c.guest {
 		p.initialized = true
 	}
 	since, until := timesTold(old, found)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,7 +79,7 @@ func (c *chaos) boot() {
 }
 
 func (c *chaos) act() {
-	switch rapid.IntRange(0, 11).Draw(c.T, "act") {
+	switch rapid.IntRange(0, 12).Draw(c.T, "act") {
 	case 0, 1:
 		if len(c.order) < 6 {
 			c.newPod()
@@ -95,6 +96,8 @@ func (c *chaos) act() {
 		}
 	case 6:
 		c.stray()
+	case 7:
+		c.addGuest()
 	default:
 		if len(c.pending) > 0 {
 			c.answer(rapid.IntRange(0, len(c.pending)-1).Draw(c.T, "which"))
@@ -162,6 +165,21 @@ func (c *chaos) newContainer(name string) corev1.Container {
 	return ct
 }
 
+// addGuest adds an ephemeral container to a pod.
+func (c *chaos) addGuest() {
+	_, p := c.pick()
+	if p == nil || p.api == nil || len(p.api.Spec.EphemeralContainers) > 2 {
+		return
+	}
+	next := *p.api
+	next.Generation++
+	g := corev1.EphemeralContainer{TargetContainerName: rapid.SampledFrom([]string{"", "c0"}).Draw(c.T, "target")}
+	g.Name, g.Image = fmt.Sprintf("g%d", len(next.Spec.EphemeralContainers)), rapid.SampledFrom([]string{"a:1", "d:1"}).Draw(c.T, "image")
+	next.Spec.EphemeralContainers = append(slices.Clip(next.Spec.EphemeralContainers), g)
+	p.api, p.spec = &next, &next
+	c.step(PodSeen{p.api})
+}
+
 func (c *chaos) exitOne() {
 	if uid, p := c.pick(); p != nil {
 		for _, name := range containerNames(p.spec) {
@@ -177,6 +195,9 @@ func containerNames(p *corev1.Pod) []string {
 	var names []string
 	for _, ct := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
 		names = append(names, ct.Name)
+	}
+	for i := range p.Spec.EphemeralContainers {
+		names = append(names, p.Spec.EphemeralContainers[i].Name)
 	}
 	return names
 }
@@ -325,7 +346,7 @@ func (c *chaos) wrote(e Write, fail string) {
 
 // note remembers what the API now knows and may not take back.
 func (p *chaosPod) note(s *corev1.PodStatus) {
-	for _, st := range slices.Concat(s.InitContainerStatuses, s.ContainerStatuses) {
+	for _, st := range slices.Concat(s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses) {
 		p.counts[st.Name] = st.RestartCount
 	}
 	if terminal(s.Phase) {
@@ -358,6 +379,9 @@ func (c *chaos) check(e Effect) {
 		last, before := p.runs[name]
 		if p.told || !p.sandbox || p.running[name] || before && e.ID.Run <= last {
 			c.Fatalf("start of %v: deletion known %v, sandbox %v, running %v, last run %d", e.ID, p.told, p.sandbox, p.running[name], last)
+		}
+		if strings.HasPrefix(name, "g") && e.ID.Run != 0 {
+			c.Fatalf("start of %v: it is started once only", e.ID)
 		}
 		p.runs[name] = e.ID.Run
 	case KillContainer:
@@ -398,7 +422,7 @@ func (c *chaos) checkWrite(r api.Request) {
 // checkStatus holds a status against the documented meaning of the phases.
 func (c *chaos) checkStatus(p *chaosPod, s *corev1.PodStatus) {
 	running, ready := 0, true
-	all := slices.Concat(s.InitContainerStatuses, s.ContainerStatuses)
+	all := slices.Concat(s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses)
 	for i := range all {
 		st := &all[i]
 		if st.RestartCount < p.counts[st.Name] {

@@ -153,7 +153,7 @@ func initializedVerdict(p *pod, s *corev1.PodStatus) verdict {
 func withForeign(s, api *corev1.PodStatus) corev1.PodStatus {
 	out := *s
 	out.ResourceClaimStatuses, out.ExtendedResourceClaimStatus = api.ResourceClaimStatuses, api.ExtendedResourceClaimStatus
-	out.EphemeralContainerStatuses, out.NominatedNodeName = api.EphemeralContainerStatuses, api.NominatedNodeName
+	out.NominatedNodeName = api.NominatedNodeName
 	foreign := 0
 	for i := range api.Conditions {
 		if !owned(api.Conditions[i].Type) {

@@ -23,6 +23,8 @@ type container struct {
 	spec    *corev1.Container
 	init    bool
 	sidecar bool
+	guest   bool   // an ephemeral container
+	target  string // the container whose processes a guest is to see; may be empty
 	path    string // see fieldPath
 	mounts  []corev1.VolumeMountStatus
 
@@ -91,8 +93,11 @@ func (a *Agent) recall(p *pod, c *container) {
 
 func oldStatus(p *pod, c *container) *corev1.ContainerStatus {
 	list := p.api.Status.ContainerStatuses
-	if c.init {
+	switch {
+	case c.init:
 		list = p.api.Status.InitContainerStatuses
+	case c.guest:
+		list = p.api.Status.EphemeralContainerStatuses
 	}
 	for i := range list {
 		if list[i].Name == c.spec.Name {
@@ -124,8 +129,8 @@ func (a *Agent) backsOff(p *pod, c *container) bool {
 
 // settle shows back-offs in place of the failures that led to them.
 func (a *Agent) settle(p *pod) {
-	for i := range p.containers {
-		c := &p.containers[i]
+	for i := range p.count() {
+		c := p.at(i)
 		if c.settleAt.IsZero() || a.now.Before(c.settleAt) {
 			continue
 		}
@@ -166,12 +171,18 @@ func (a *Agent) countCrash(c *container) {
 
 // launch starts a container whose image is there.
 func (a *Agent) launch(p *pod, c *container) {
+	target, ok := p.targetOf(c)
+	if !ok {
+		p.dirty = true
+		a.startFailed(p, c, ContainerStarted{Err: reasonConfigError + ": unable to find target container " + c.target})
+		return
+	}
 	if c.term != nil {
 		c.run++
 	}
 	c.state, c.forced, c.waiting, c.killing = containerStarting, false, nil, killing{}
 	p.starting = c
-	a.do(StartContainer{ID: c.id(p), Pod: p.api, Container: c.spec})
+	a.do(StartContainer{ID: c.id(p), Pod: p.api, Container: c.spec, Target: target})
 }
 
 func (a *Agent) containerStarted(in ContainerStarted) {
@@ -191,7 +202,7 @@ func (a *Agent) containerStarted(in ContainerStarted) {
 	c.running = &corev1.ContainerStateRunning{StartedAt: a.stamp()}
 	a.sayNormal(p, c, "Created", "Container created")
 	a.sayNormal(p, c, "Started", "Container started")
-	if !c.init {
+	if !c.init && !c.guest {
 		p.initialized = true
 	}
 	if h := c.spec.Lifecycle; h != nil && h.PostStart != nil && p.stage == stageRun {

@@ -183,11 +183,13 @@ type (
 	StopSandbox struct{ Pod types.UID }
 
 	// StartContainer creates and starts a container in the pod's sandbox; answered
-	// by ContainerStarted and later by one ContainerExited.
+	// by ContainerStarted and later by one ContainerExited. It shares the processes
+	// of Target, if that has a name, or is not started.
 	StartContainer struct {
 		ID        ContainerID
 		Pod       *corev1.Pod
 		Container *corev1.Container
+		Target    ContainerID
 	}
 
 	// KillContainer asks a container to stop: TERM now, KILL after Grace. Answered

@@ -28,6 +28,9 @@
 // simple pod's start. A run is one start of a container; its number is the
 // restart count.
 //
+// An ephemeral container is called a guest: it is started once, outside the order of
+// the others, and the pod is as if it were not there.
+//
 // One status write per pod is in flight at a time, always of the latest status;
 // a status that would change nothing is not written. The API may show another
 // status than the one written because a view is behind or because someone

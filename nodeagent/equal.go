@@ -12,7 +12,8 @@ func sameStatus(mine, theirs *corev1.PodStatus) bool {
 			mine.HostIP == theirs.HostIP && mine.PodIP == theirs.PodIP && len(mine.PodIPs) == len(theirs.PodIPs) &&
 			sameStart(mine, theirs) && sameConditions(mine.Conditions, theirs.Conditions) &&
 			sameContainers(mine.InitContainerStatuses, theirs.InitContainerStatuses) &&
-			sameContainers(mine.ContainerStatuses, theirs.ContainerStatuses)
+			sameContainers(mine.ContainerStatuses, theirs.ContainerStatuses) &&
+			sameContainers(mine.EphemeralContainerStatuses, theirs.EphemeralContainerStatuses)
 }
 
 func sameStart(a, b *corev1.PodStatus) bool {

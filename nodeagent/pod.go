@@ -48,11 +48,13 @@ type pod struct {
 	startTime *metav1.Time
 
 	containers  []container // init containers, then app containers, as in the spec
+	guests      []*container
 	inits       int
 	order       []int // app containers by name, the order of their statuses
 	initialized bool  // an app container has started in this sandbox
 	starting    *container
 	inPass      bool // between the first and the last effect of a round of starts
+	opening     bool // the first round in a sandbox, which starts no guests
 
 	// Why it failed, where that is the pod's own doing and not a container's.
 	failReason, failMessage string
@@ -63,9 +65,9 @@ type pod struct {
 
 // container finds one by name.
 func (p *pod) container(name string) *container {
-	for i := range p.containers {
-		if p.containers[i].spec.Name == name {
-			return &p.containers[i]
+	for i := range p.count() {
+		if c := p.at(i); c.spec.Name == name {
+			return c
 		}
 	}
 	return nil
@@ -158,6 +160,7 @@ func (a *Agent) addContainers(p *pod) {
 		a.recall(p, c)
 	}
 	p.order = namesInOrder(spec.Containers)
+	a.addGuests(p)
 }
 
 // namesInOrder returns the indices of containers by name, or nil if they stand in
@@ -207,8 +210,11 @@ func graceOf(p *corev1.Pod) int64 {
 }
 
 // specChanged takes over the new specs of a pod's containers. One whose image
-// changed is restarted, whatever the restart policy.
+// changed is restarted, whatever the restart policy; a guest may be new.
 func (a *Agent) specChanged(p *pod) {
+	if p.stage != stageEnd {
+		a.addGuests(p)
+	}
 	spec := &p.api.Spec
 	for i := range p.containers {
 		c := &p.containers[i]

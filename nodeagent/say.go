@@ -51,9 +51,12 @@ func (a *Agent) sayWarning(p *pod, c *container, reason, message string) {
 // fieldPath is how an event names the container.
 func (c *container) fieldPath() string {
 	if c.path == "" {
-		if c.init {
+		switch {
+		case c.init:
 			c.path = "spec.initContainers{" + c.spec.Name + "}"
-		} else {
+		case c.guest:
+			c.path = "spec.ephemeralContainers{" + c.spec.Name + "}"
+		default:
 			c.path = "spec.containers{" + c.spec.Name + "}"
 		}
 	}

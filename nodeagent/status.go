@@ -51,7 +51,7 @@ func (a *Agent) report(p *pod) (over bool) {
 }
 
 // containerStatuses fills in the statuses of init containers in the order of the
-// spec and of app containers by name.
+// spec, and of app containers and guests by name.
 func (a *Agent) containerStatuses(p *pod, s *corev1.PodStatus) {
 	all := make([]corev1.ContainerStatus, len(p.containers))
 	for i := range p.inits {
@@ -68,6 +68,7 @@ func (a *Agent) containerStatuses(p *pod, s *corev1.PodStatus) {
 		s.InitContainerStatuses = all[:p.inits:p.inits]
 	}
 	s.ContainerStatuses = all[p.inits:]
+	a.guestStatuses(p, s)
 }
 
 func (a *Agent) containerStatus(p *pod, c *container, s *corev1.ContainerStatus) {

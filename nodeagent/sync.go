@@ -44,9 +44,18 @@ func (a *Agent) syncRun(p *pod) {
 	}
 	a.runProbes(p)
 	a.moveKills(p)
-	p.inPass = a.advance(p)
-	if !p.inPass && a.report(p) {
-		a.beginStop(p)
+	for {
+		p.inPass = a.advance(p)
+		switch {
+		case p.inPass:
+			return
+		case a.report(p):
+			a.beginStop(p)
+			return
+		case !p.opening || p.sandbox != sandboxUp || len(p.guests) == 0:
+			return
+		}
+		p.opening = false
 	}
 }
 
@@ -67,11 +76,11 @@ func (a *Agent) advance(p *pod) (busy bool) {
 	case p.sandbox == sandboxNone && (a.now.Before(p.sandboxAt) || !p.wantsSandbox()):
 		return false
 	case p.sandbox == sandboxNone:
-		p.sandbox = sandboxMaking
+		p.sandbox, p.opening = sandboxMaking, true
 		a.do(MakeSandbox{p.api})
 		return true
 	}
-	for range 2*len(p.containers) + 1 {
+	for range 2*p.count() + 1 {
 		c := a.nextStart(p)
 		if c == nil {
 			return false
@@ -98,8 +107,16 @@ func (p *pod) wantsSandbox() bool {
 
 // nextStart picks the container to be started now: init containers in order, each
 // once the one before has ended well or, a sidecar, has started; then the app
-// containers. Sidecars that ended later are started again at any time.
+// containers. Sidecars that ended later are started again at any time. Guests go
+// before all of them, but not in a sandbox's first round: their targets are to be there.
 func (a *Agent) nextStart(p *pod) *container {
+	if !p.opening {
+		for _, c := range p.guests {
+			if a.startable(p, c) {
+				return c
+			}
+		}
+	}
 	for i := range p.containers {
 		c := &p.containers[i]
 		if c.init && !c.sidecar && p.initialized {
@@ -128,6 +145,9 @@ func (p *pod) wantsStart(c *container) bool {
 	case containerIdle:
 		return true
 	case containerExited:
+		if c.guest {
+			return false
+		}
 		if c.init && !c.sidecar && c.term.ExitCode == 0 {
 			return !c.done
 		}
@@ -253,8 +273,8 @@ func (p *pod) deadline(now time.Time) time.Time {
 			s.add(p.sandboxAt)
 		}
 	}
-	for i := range p.containers {
-		p.containers[i].deadlines(p, &s)
+	for i := range p.count() {
+		p.at(i).deadlines(p, &s)
 	}
 	return s.at
 }

@@ -42,8 +42,8 @@ func (a *Agent) kill(p *pod, c *container, message string, graceSecs int64) {
 
 // moveKills sends KillContainer for those whose hook is over and whose turn it is.
 func (a *Agent) moveKills(p *pod) {
-	for i := range p.containers {
-		c := &p.containers[i]
+	for i := range p.count() {
+		c := p.at(i)
 		if c.state != containerRunning {
 			continue
 		}
@@ -83,8 +83,8 @@ func (a *Agent) sendKill(p *pod, c *container) {
 // hurry shortens the grace of the kills under way, counted from now.
 func (a *Agent) hurry(p *pod) {
 	grace := p.graceSeconds()
-	for i := range p.containers {
-		c := &p.containers[i]
+	for i := range p.count() {
+		c := p.at(i)
 		if c.state != containerRunning || c.kill == killNone {
 			continue
 		}
@@ -122,8 +122,8 @@ func (a *Agent) syncStop(p *pod) {
 		p.unstart(c)
 	}
 	live := p.sandbox == sandboxMaking
-	for i := range p.containers {
-		c := &p.containers[i]
+	for i := range p.count() {
+		c := p.at(i)
 		live = live || c.live()
 		if c.state == containerRunning && c.kill == killNone {
 			a.kill(p, c, "Stopping container "+c.spec.Name, p.graceSeconds())

@@ -351,7 +351,11 @@ func (h *host) print(e Effect) {
 	case StopSandbox:
 		f("stop sandbox %s", e.Pod)
 	case StartContainer:
-		f("start %s", id(e.ID))
+		target := ""
+		if e.Target.Name != "" {
+			target = " with the processes of " + id(e.Target)
+		}
+		f("start %s%s", id(e.ID), target)
 	case KillContainer:
 		f("kill %s grace %s", id(e.ID), e.Grace)
 	case RunHook:
@@ -396,7 +400,7 @@ func brief(r api.Request) string {
 	if s.Reason != "" {
 		b += " " + s.Reason
 	}
-	for _, c := range slices.Concat(s.InitContainerStatuses, s.ContainerStatuses) {
+	for _, c := range slices.Concat(s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses) {
 		b += " " + c.Name + "=" + stateWord(c.State)
 		if c.LastTerminationState.Terminated != nil {
 			b += "<" + stateWord(c.LastTerminationState)

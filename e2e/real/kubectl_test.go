@@ -118,6 +118,7 @@ spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: "`+busybo
 	require.NotZero(c.t, exec("", "/no/such").code)
 
 	testCopy(c, ns)
+	testDebug(c, ns)
 
 	attach := c.stream("attach", "-n", ns, "-i", "echo")
 	_, err := io.WriteString(attach.stdin, "hello\n")
@@ -152,6 +153,28 @@ func testCopy(c *cluster, ns string) {
 	text, err := os.ReadFile(filepath.Join(dir, "back", "deep", "file"))
 	require.NoError(c.t, err)
 	require.Equal(c.t, "content", string(text))
+}
+
+// testDebug looks into a pod that runs, and at the processes of its container.
+func testDebug(c *cluster, ns string) {
+	before := c.kubectl("get", "-n", ns, "pod/sh", "-o", "jsonpath={.status.containerStatuses[0].containerID} {.metadata.uid}")
+	c.kubectl("debug", "-n", ns, "sh", "--image="+busybox, "-c", "guest", "--target=c", "--profile=general", "--", "sh", "-c", "echo hello; exec sleep 1000")
+	until(c.t, eventMax, "the ephemeral container runs", func() error {
+		if c.kubectl("get", "-n", ns, "pod/sh", "-o", "jsonpath={.status.ephemeralContainerStatuses[?(@.name=='guest')].state.running.startedAt}") == "" {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	require.Equal(c.t, "hello\n", c.kubectl("logs", "-n", ns, "sh", "-c", "guest"))
+	require.Regexp(c.t, `(?m)^ +1 sleep 100000$`, c.kubectl("exec", "-n", ns, "sh", "-c", "guest", "--", "ps", "-o", "pid,args"))
+
+	typing := c.stream("debug", "-n", ns, "sh", "-it", "--image="+busybox, "--profile=general", "--", "sh", "-c", "while read l; do echo got $l; done")
+	_, err := io.WriteString(typing.stdin, "hello\n")
+	require.NoError(c.t, err)
+	typing.next("^got hello$")
+	typing.end()
+	require.Equal(c.t, before, c.kubectl("get", "-n", ns, "pod/sh", "-o", "jsonpath={.status.containerStatuses[0].containerID} {.metadata.uid}"))
+	require.Equal(c.t, "true", c.kubectl("get", "-n", ns, "pod/sh", "-o", "jsonpath={.status.containerStatuses[0].ready}"))
 }
 
 // fetch asks a URL from this machine, on a connection of its own.

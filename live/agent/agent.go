@@ -330,10 +330,8 @@ func unsafeNames(pod *corev1.Pod) string {
 	for i := range pod.Spec.Volumes {
 		names = append(names, pod.Spec.Volumes[i].Name)
 	}
-	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
-		for i := range list {
-			names = append(names, list[i].Name)
-		}
+	for _, c := range containersOf(pod) {
+		names = append(names, c.Name)
 	}
 	for _, n := range names {
 		if n == "" || n == "." || n == ".." || strings.ContainsAny(n, "/\x00") {

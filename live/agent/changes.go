@@ -2,7 +2,6 @@ package agent
 
 import (
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -11,16 +10,6 @@ import (
 // refuseChanges says of a pod that runs what has been asked of it since it was last seen
 // and is not done here: without a word, who asked would wait for ever.
 func (a *Agent) refuseChanges(old, pod *corev1.Pod) {
-	var had []corev1.EphemeralContainer
-	if old != nil {
-		had = old.Spec.EphemeralContainers
-	}
-	for i := range pod.Spec.EphemeralContainers {
-		name := pod.Spec.EphemeralContainers[i].Name
-		if !slices.ContainsFunc(had, func(c corev1.EphemeralContainer) bool { return c.Name == name }) {
-			a.warn(pod, "Failed", fmt.Sprintf("ephemeral container %s: ephemeral containers are not supported by this node's agent: want a container of the pod's own, or kubectl exec", name))
-		}
-	}
 	if old == nil {
 		return
 	}

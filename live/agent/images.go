@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,14 +109,7 @@ func (a *Agent) pullImage(ctx context.Context, e nodeagent.PullImage) (image.Ima
 }
 
 func alwaysPulls(p *corev1.Pod, ref string) bool {
-	for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
-		for i := range list {
-			if list[i].Image == ref && list[i].ImagePullPolicy == corev1.PullAlways {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(containersOf(p), func(c *corev1.Container) bool { return c.Image == ref && c.ImagePullPolicy == corev1.PullAlways })
 }
 
 func (a *Agent) pullSecret(ctx context.Context, key kinds.Key) (image.Credentials, error) {

@@ -23,6 +23,9 @@ func TestUnsafeNames(t *testing.T) {
 		func(p *corev1.Pod) { p.Namespace = "a/b" },
 		func(p *corev1.Pod) { p.Spec.Volumes[0].Name = ".." },
 		func(p *corev1.Pod) { p.Spec.Containers[0].Name = "a\x00" },
+		func(p *corev1.Pod) {
+			p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "../c"}}}
+		},
 	} {
 		p := good()
 		edit(p)

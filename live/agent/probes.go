@@ -33,14 +33,26 @@ func (a *Agent) target(id nodeagent.ContainerID, pod *corev1.Pod) probe.Target {
 
 // containerOf finds one by name; an empty one if there is none, which has no ports.
 func containerOf(pod *corev1.Pod, name string) *corev1.Container {
-	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
-		for i := range list {
-			if list[i].Name == name {
-				return &list[i]
-			}
+	for _, c := range containersOf(pod) {
+		if c.Name == name {
+			return c
 		}
 	}
 	return &corev1.Container{}
+}
+
+// containersOf are all that a pod has, ephemeral ones included.
+func containersOf(pod *corev1.Pod) (out []*corev1.Container) {
+	for i := range pod.Spec.InitContainers {
+		out = append(out, &pod.Spec.InitContainers[i])
+	}
+	for i := range pod.Spec.Containers {
+		out = append(out, &pod.Spec.Containers[i])
+	}
+	for i := range pod.Spec.EphemeralContainers {
+		out = append(out, (*corev1.Container)(&pod.Spec.EphemeralContainers[i].EphemeralContainerCommon))
+	}
+	return out
 }
 
 func (a *Agent) probe(ctx context.Context, e nodeagent.RunProbe) nodeagent.ProbeAnswered {

@@ -55,19 +55,13 @@ spec:
 		require.Contains(t, h.exec("filtered", name, "grep Seccomp: /proc/self/status"), "Seccomp:\t"+mode, name)
 	}
 
-	p := h.pod("filtered").DeepCopy()
-	p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debug", Image: busybox}}}
-	r := api.Update(p)
-	r.Subresource = api.SubEphemeral
-	h.Write(r)
-	h.untilEvent("filtered", "Warning Failed: ephemeral container debug: ephemeral containers are not supported")
 	h.run(`
 metadata: {name: sized}
 spec: {containers: [{name: c, command: [sleep, "1000"], resources: {requests: {cpu: 10m}}}]}
 `)
-	p = h.untilPhase("sized", corev1.PodRunning).DeepCopy()
+	p := h.untilPhase("sized", corev1.PodRunning).DeepCopy()
 	p.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("20m")}
-	r = api.Update(p)
+	r := api.Update(p)
 	r.Subresource = api.SubResize
 	h.Write(r)
 	h.untilEvent("sized", "Warning ResizeInfeasible: container c: this node's agent does not resize what runs")

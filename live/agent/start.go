@@ -99,6 +99,9 @@ func (a *Agent) start(ctx context.Context, p *pod, e nodeagent.StartContainer) (
 	if err != nil {
 		return "", errors.New(configError + err.Error())
 	}
+	if e.Target.Name != "" {
+		spec.Target = runtimeID(e.Target)
+	}
 	_, err = a.runtime.StartContainer(ctx, spec)
 	if err != nil && runtime.KindOf(err) != runtime.KindStart {
 		return "", errors.New(createError + err.Error())

@@ -70,20 +70,18 @@ func (a *Agent) overuse(p *pod, api *corev1.Pod) (string, error) {
 	if !limited {
 		return "", nil
 	}
-	for _, list := range [][]corev1.Container{api.Spec.InitContainers, api.Spec.Containers} {
-		for i := range list {
-			used, err := a.containerUsage(p, api, list[i].Name)
-			if errors.Is(err, tree.ErrTooDeep) {
-				return fmt.Sprintf("Usage of local ephemeral storage by container %s cannot be told: %v. ", list[i].Name, tree.ErrTooDeep), nil
-			}
-			if err != nil {
-				return "", err
-			}
-			if most, ok := list[i].Resources.Limits[corev1.ResourceEphemeralStorage]; ok && used > most.Value() {
-				return fmt.Sprintf("Container %s exceeded its local ephemeral storage limit %q. ", list[i].Name, most.String()), nil
-			}
-			all += used
+	for _, c := range containersOf(api) {
+		used, err := a.containerUsage(p, api, c.Name)
+		if errors.Is(err, tree.ErrTooDeep) {
+			return fmt.Sprintf("Usage of local ephemeral storage by container %s cannot be told: %v. ", c.Name, tree.ErrTooDeep), nil
 		}
+		if err != nil {
+			return "", err
+		}
+		if most, ok := c.Resources.Limits[corev1.ResourceEphemeralStorage]; ok && used > most.Value() {
+			return fmt.Sprintf("Container %s exceeded its local ephemeral storage limit %q. ", c.Name, most.String()), nil
+		}
+		all += used
 	}
 	if all > limit.Value() {
 		return fmt.Sprintf("Pod ephemeral local storage usage exceeds the total limit of containers %s. ", limit.String()), nil

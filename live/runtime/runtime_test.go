@@ -271,6 +271,44 @@ func TestSharedPID(t *testing.T) {
 	require.Contains(t, ps, "sleep 1001")
 }
 
+// TestTarget: a container may be among the processes of one other, and with what it has
+// started it ends at the latest with that.
+func TestTarget(t *testing.T) {
+	h := newHost(t)
+	pod := h.sandbox(func(s *runtime.SandboxSpec) { s.NetnsPath = h.netns("target") })
+	a := h.start(h.spec(pod, "a", "exec sleep 1001"))
+	h.start(h.spec(pod, "b", "exec sleep 1002"))
+	guest := func(name string) runtime.ContainerSpec {
+		s := h.spec(pod, name, "sleep 1004 & exec sleep 1003")
+		s.Target = a
+		return s
+	}
+	g := h.start(guest("guest"))
+	code, ps := h.exec(g, "ps -o pid,args; grep Seccomp: /proc/self/status; ls /proc/1/root/bin/busybox")
+	require.Zero(t, code, ps)
+	require.Contains(t, ps, "1 sleep 1001")
+	require.Contains(t, ps, "sleep 1003")
+	require.Contains(t, ps, "Seccomp:\t2")
+	require.NotContains(t, ps, "sleep 1002")
+	h.kill(g, syscall.SIGTERM, time.Minute)
+	require.Equal(t, 143, h.wait(g).Code)
+	_, ps = h.exec(a, "ps -o args")
+	require.Contains(t, ps, "sleep 1001")
+	require.NotContains(t, ps, "sleep 1004")
+
+	g = h.start(guest("other"))
+	h.kill(a, syscall.SIGKILL, 0)
+	require.Equal(t, 137, h.wait(g).Code)
+	h.wait(a)
+	_, err := h.client.StartContainer(h.ctx(), guest("late"))
+	require.Equal(t, runtime.KindGone, runtime.KindOf(err))
+	require.ErrorContains(t, err, "does not run")
+	own := guest("self")
+	own.Target = own.ID
+	_, err = h.client.StartContainer(h.ctx(), own)
+	require.Equal(t, runtime.KindInvalid, runtime.KindOf(err))
+}
+
 func TestReadonlyRootAndMounts(t *testing.T) {
 	h := newHost(t)
 	volume := t.TempDir()

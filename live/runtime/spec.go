@@ -265,7 +265,8 @@ type Device struct {
 // ContainerSpec is one run of a container.
 type ContainerSpec struct {
 	ID              ID        `json:"id"`
-	Rootfs          string    `json:"rootfs"` // a folder ready to be the root, of this run alone
+	Target          ID        `json:"target,omitzero"` // the run of this pod whose processes it is among; no name for its own alone
+	Rootfs          string    `json:"rootfs"`          // a folder ready to be the root, of this run alone
 	Args            []string  `json:"args"`
 	Env             []string  `json:"env"`
 	Cwd             string    `json:"cwd"` // "/" if empty; made if it is not there
@@ -294,6 +295,14 @@ type ContainerSpec struct {
 func (s *ContainerSpec) Validate() error {
 	if err := s.ID.Validate(); err != nil {
 		return err
+	}
+	if s.Target.Name != "" {
+		if err := s.Target.Validate(); err != nil {
+			return err
+		}
+		if s.Target.Pod != s.ID.Pod || s.Target == s.ID {
+			return invalid("target", s.Target.String(), "want another container of the pod")
+		}
 	}
 	if err := hostPath("rootfs", s.Rootfs); err != nil {
 		return err

@@ -32,6 +32,7 @@ type runtime struct {
 	images     map[string]bool // on disk; they outlive a crash
 	pulling    map[string]time.Duration
 	containers map[nodeagent.ContainerID]*container
+	joined     []*container                    // those among the processes of another, in the order of their starts
 	lives      map[types.UID]map[string][]life // the last two of each container, for its logs
 	addresses  map[types.UID]netip.Addr
 	taken      map[netip.Addr]bool
@@ -43,6 +44,7 @@ type runtime struct {
 // container is one run of a container.
 type container struct {
 	id       nodeagent.ContainerID
+	target   nodeagent.ContainerID // whose processes it is among; no name for its own
 	image    scenarios.Image
 	exit     sim.Timer     // its end, by itself or by KILL
 	stopping bool          // TERM was sent
@@ -55,7 +57,7 @@ type container struct {
 
 func (r *runtime) reset() {
 	r.pulling = map[string]time.Duration{}
-	r.containers = map[nodeagent.ContainerID]*container{}
+	r.containers, r.joined = map[nodeagent.ContainerID]*container{}, nil
 	r.lives = map[types.UID]map[string][]life{}
 	r.addresses, r.taken = map[types.UID]netip.Addr{}, map[netip.Addr]bool{}
 	r.waiting = nil
@@ -173,7 +175,14 @@ func (h *host) startContainer(e nodeagent.StartContainer) {
 		h.soon(rule.Startup, nodeagent.ContainerStarted{ID: e.ID, Err: rule.StartError})
 		return
 	}
-	c := &container{id: e.ID, image: rule}
+	if e.Target.Name != "" && h.runtime.containers[e.Target] == nil {
+		h.soon(rule.Startup, nodeagent.ContainerStarted{ID: e.ID, Err: "CreateContainerError: container " + e.Target.Name + " does not run"})
+		return
+	}
+	c := &container{id: e.ID, target: e.Target, image: rule}
+	if e.Target.Name != "" {
+		h.runtime.joined = append(h.runtime.joined, c)
+	}
 	if q, ok := e.Container.Resources.Limits[corev1.ResourceMemory]; ok {
 		c.memory = q.Value()
 	}
@@ -256,6 +265,7 @@ func (h *host) exits(c *container, killed bool) {
 		return
 	}
 	delete(h.runtime.containers, c.id)
+	h.leaves(c)
 	in := nodeagent.ContainerExited{ID: c.id, ExitCode: c.image.ExitCode}
 	if c.oom {
 		in.ExitCode, in.Signal, in.Reason = 137, 9, "OOMKilled"
@@ -264,6 +274,21 @@ func (h *host) exits(c *container, killed bool) {
 	}
 	h.runtime.ended(c, h.w.eng.Now(), in.ExitCode)
 	h.input(in)
+}
+
+// leaves ends with a container those among its processes, as the kernel does.
+func (h *host) leaves(c *container) {
+	if len(h.runtime.joined) == 0 {
+		return
+	}
+	h.runtime.joined = slices.DeleteFunc(h.runtime.joined, func(o *container) bool { return o == c })
+	for _, o := range h.runtime.joined {
+		if o.target == c.id {
+			h.w.eng.Cancel(o.exit)
+			o.stopping, o.oom = true, false
+			o.exit = h.w.eng.After(killLatency, h.id, sim.Msg{Kind: msgKilled, Ref: o, A: 1, B: h.boots})
+		}
+	}
 }
 
 // probe answers a probe. An answer that cannot change by itself is vouched for.

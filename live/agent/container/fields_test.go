@@ -111,8 +111,12 @@ func refusals(t *testing.T, p *corev1.Pod) string {
 			b.WriteString("volume: " + err.Error() + "\n")
 		}
 	}
-	for i := range p.Spec.Containers {
-		if err := host.Refused(p, &p.Spec.Containers[i]); err != nil {
+	containers := slices.Clone(p.Spec.Containers)
+	for _, c := range p.Spec.EphemeralContainers {
+		containers = append(containers, corev1.Container(c.EphemeralContainerCommon))
+	}
+	for i := range containers {
+		if err := host.Refused(p, &containers[i]); err != nil {
 			b.WriteString("container: " + err.Error() + "\n")
 		}
 	}

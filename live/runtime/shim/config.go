@@ -11,6 +11,7 @@ import (
 
 	"github.com/moby/sys/capability"
 	"github.com/opencontainers/cgroups"
+	"github.com/opencontainers/runc/libcontainer"
 	"github.com/opencontainers/runc/libcontainer/configs"
 	"github.com/opencontainers/runc/libcontainer/specconv"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -40,6 +41,7 @@ type plan struct {
 	config  *configs.Config
 	process *specs.Process
 	held    []held
+	target  *os.File // the namespace of another container's processes; may be nil
 }
 
 // held is the mount that keeps a subPath as it was when it was checked.
@@ -50,6 +52,9 @@ type held struct {
 }
 
 func (p *plan) close() {
+	if p.target != nil {
+		p.target.Close()
+	}
 	for _, h := range p.held {
 		if err := unix.Unmount(h.at, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
 			fmt.Fprintf(os.Stderr, "unmounting %s: %v\n", h.at, err)
@@ -91,13 +96,18 @@ func (s *shim) plan(spec *runtime.ContainerSpec) (_ *plan, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if spec.Target.Name != "" && !s.sharesPIDs() {
+		if p.target, err = s.pidsOf(spec.Target); err != nil {
+			return nil, err
+		}
+	}
 	oci := &specs.Spec{
 		Version: specs.Version,
 		Root:    &specs.Root{Path: spec.Rootfs, Readonly: spec.ReadonlyRootfs},
 		Process: p.process,
 		Mounts:  mounts,
 		Linux: &specs.Linux{
-			Namespaces:        s.namespaces(),
+			Namespaces:        s.namespaces(p.target),
 			CgroupsPath:       filepath.Join(s.cgroupPath(), spec.ID.Local()),
 			RootfsPropagation: rootPropagation(spec.Mounts),
 			Resources:         &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: spec.Privileged, Access: "rwm"}}},
@@ -133,14 +143,41 @@ func limit(into *cgroups.Resources, r runtime.Resources) {
 	*into = *limits
 }
 
-// namespaces of a container: its own mounts, its own processes unless shared, all
-// else the pod's.
-func (s *shim) namespaces() []specs.LinuxNamespace {
+// sharesPIDs says that no container of the pod has processes of its own.
+func (s *shim) sharesPIDs() bool { return s.pod.Spec.SharePID || s.pod.Spec.HostPID }
+
+// pidsOf opens the namespace of a container's processes. It is held open, and looked at
+// again, since a process that ends leaves its number to any other of the host.
+func (s *shim) pidsOf(id runtime.ID) (*os.File, error) {
+	r, err := s.find(wire.Target{Name: id.Name, Run: id.Run}, true)
+	if err != nil {
+		return nil, err
+	}
+	gone := &runtime.Error{Kind: runtime.KindGone, Text: fmt.Sprintf("container %s does not run", id)}
+	if r.container == nil { // it is being started
+		return nil, gone
+	}
+	f, err := os.Open(namespacePath(r.status.PID, "pid"))
+	if err != nil {
+		return nil, gone
+	}
+	if now, err := r.container.Status(); err != nil || now == libcontainer.Stopped {
+		f.Close()
+		return nil, gone
+	}
+	return f, nil
+}
+
+// namespaces of a container: its own mounts, its own processes unless shared with all or
+// with one, all else the pod's.
+func (s *shim) namespaces(target *os.File) []specs.LinuxNamespace {
 	spec, pause := &s.pod.Spec, s.pod.PausePID
 	out := []specs.LinuxNamespace{{Type: specs.MountNamespace}}
 	switch {
 	case spec.SharePID:
 		out = append(out, specs.LinuxNamespace{Type: specs.PIDNamespace, Path: namespacePath(pause, "pid")})
+	case target != nil:
+		out = append(out, specs.LinuxNamespace{Type: specs.PIDNamespace, Path: fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), target.Fd())})
 	case !spec.HostPID:
 		out = append(out, specs.LinuxNamespace{Type: specs.PIDNamespace})
 	}

@@ -171,7 +171,7 @@ func (r *run) await() {
 	state, err := r.process.Wait()
 	exit := runtime.Exit{ID: r.spec.ID, Started: r.status.Started, Finished: time.Now().UTC()}
 	exit.Code, exit.Signal = exitCode(state, err)
-	if pod := &r.shim.pod.Spec; pod.SharePID || pod.HostPID {
+	if r.shim.sharesPIDs() || r.spec.Target.Name != "" {
 		r.killAll() // what it has started does not end with it there
 	}
 	if n, err := r.group.OOMKillCount(); err == nil && n > 0 && exit.Code != 0 {
