@@ -40,7 +40,7 @@ docker.io/library/web:latest, and may be written either way.`,
 	}
 	c.PersistentFlags().StringVar(&f.root, "root", imageRoot, "folder of the images")
 	c.AddCommand(imageImportCommand(&f), imageListCommand(&f), imageBuildCommand(&f), imageRemoveCommand(&f), imagePruneCommand(&f))
-	return c
+	return onlyVerbs(c)
 }
 
 func imageImportCommand(f *imageFlags) *cobra.Command {

@@ -99,6 +99,16 @@ func exactly(n int, what string) cobra.PositionalArgs {
 	}
 }
 
+// atLeast wants n arguments or more, and says what they are.
+func atLeast(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < n {
+			return fmt.Errorf("%s wants %s, for example:\n%s", c.CommandPath(), what, c.Example)
+		}
+		return nil
+	}
+}
+
 func (f *runFlags) validate() error {
 	if f.world != worldSim && f.world != worldLab {
 		return fmt.Errorf("--world %q: want sim or lab", f.world)

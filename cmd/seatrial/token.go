@@ -43,7 +43,7 @@ func tokenCommand() *cobra.Command {
 	}
 	c.PersistentFlags().StringVar(&file, "kubeconfig", "", "of an administrator (default $KUBECONFIG, else "+filepath.Join(server.DefaultDir, "admin.kubeconfig")+")")
 	c.AddCommand(tokenCreateCommand(&file), tokenListCommand(&file), tokenDeleteCommand(&file))
-	return c
+	return onlyVerbs(c)
 }
 
 func tokenCreateCommand(file *string) *cobra.Command {
