@@ -30,9 +30,11 @@ func TestCheck(t *testing.T) {
 	} {
 		c := Config{Binary: filepath.Join(dir, "seatrial"), Nodes: []*corev1.Node{{}},
 			Network: scenarios.Network{PodCIDR: "10.244.0.0/16", ServiceCIDR: "10.96.0.0/12"}}
+		c.Scheduler = "below/scheduler.yaml"
 		change(&c)
 		if err := c.Check(); want == "" {
 			require.NoError(t, err)
+			require.True(t, filepath.IsAbs(c.Scheduler), "a host would look for it in a folder of its own")
 		} else {
 			require.ErrorContains(t, err, want)
 		}

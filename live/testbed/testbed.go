@@ -112,6 +112,13 @@ func (c *Config) Check() error {
 	if c.Mode != network.Direct && c.Mode != network.VXLAN {
 		return fmt.Errorf("network mode %q: want %s or %s", c.Mode, network.Direct, network.VXLAN)
 	}
+	if c.Scheduler != "" { // hosts bind it, and have a folder of their own
+		at, err := filepath.Abs(c.Scheduler)
+		if err != nil {
+			return err
+		}
+		c.Scheduler = at
+	}
 	if c.Say == nil {
 		c.Say = func(string) {}
 	}
