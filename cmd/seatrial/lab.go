@@ -102,6 +102,12 @@ func (f *labFlags) up(ctx context.Context) error {
 		return status{exitInput, err}
 	}
 	t, err := testbed.Up(ctx, cfg)
+	if err != nil && ctx.Err() != nil {
+		if _, there := lab.Open(cfg.Dir); there != nil {
+			return status{exitStopped, errors.New("stopped before the lab was up; nothing of it is left")}
+		}
+		return status{exitStopped, err} // which says what is left
+	}
 	if err != nil {
 		return status{exitWorld, err}
 	}
