@@ -57,7 +57,7 @@ for real: a crash kills everything on a host at once, a cut drops every frame.`,
   seatrial lab cut node-0 node-2
   seatrial lab down`,
 	}
-	c.PersistentFlags().StringVar(&f.dir, "dir", lab.DefaultDir, "folder of the lab")
+	c.PersistentFlags().StringVar(&f.dir, "dir", lab.DefaultDir, "folder of the lab, by which all verbs find it")
 	c.AddCommand(labUpCommand(&f), labStatusCommand(&f), labDownCommand(&f), labExecCommand(&f))
 	c.AddCommand(labHarmCommands(&f)...)
 	return onlyVerbs(c)

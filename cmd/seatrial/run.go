@@ -73,7 +73,7 @@ const (
 )
 
 // standInsHelp says what the flag does.
-const standInsHelp = "with --world lab: images that --images do not have are stood in for, as the scenario describes them; false refuses instead"
+const standInsHelp = "on real hosts: images that --images do not have are stood in for, as the scenario describes them; false refuses instead"
 
 // demoImages is where make images puts them.
 const demoImages = "out/images"
