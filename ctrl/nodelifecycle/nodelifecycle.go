@@ -79,7 +79,7 @@ func (c *Controller) Reconcile(now time.Time, v *view.View, key kinds.Ref) (p ct
 		return p
 	}
 	if c.registered[n.Name].uid != n.UID {
-		c.registered[n.Name] = first{n.UID, now}
+		c.registered[n.Name] = first{n.UID, now.Truncate(time.Second)} // as its creation is told
 		p.Note(api.Normal(n, component, "RegisteredNode", "Node "+n.Name+" event: Registered Node "+n.Name+" in Controller"))
 	}
 	due, watched := deadline(v, n, c.registered[n.Name].at)
