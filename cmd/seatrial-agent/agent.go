@@ -6,14 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"seatrial.dev/seatrial/live/agent"
 	"seatrial.dev/seatrial/live/network"
@@ -93,6 +96,12 @@ not depend on the agent: they run on when it ends, and are taken over by the nex
 
 // read turns flags into the agent's Config.
 func (f *agentFlags) read() (err error) {
+	for _, k := range slices.Sorted(maps.Keys(f.labels)) {
+		bad := append(validation.IsQualifiedName(k), validation.IsValidLabelValue(f.labels[k])...)
+		if len(bad) > 0 {
+			return fmt.Errorf("--label %q: %s", k+"="+f.labels[k], strings.Join(bad, "; "))
+		}
+	}
 	f.cfg.NetworkMode, f.cfg.Labels = network.Mode(f.mode), f.labels
 	f.cfg.Log = func(line string) { fmt.Fprintln(os.Stderr, "seatrial: agent:", line) }
 	if f.tokenFile != "" {

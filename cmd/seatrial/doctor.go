@@ -74,6 +74,9 @@ func printReport(r doctor.Report) error {
 	if do != nil {
 		fmt.Printf("\nWhat to do:\n%s\n", strings.Join(do, "\n"))
 	}
+	if os.Geteuid() != 0 {
+		fmt.Println("\nThis was not run as root, so that much could not be tried: run it with sudo before doing any of this.")
+	}
 	switch {
 	case r.Lab:
 		fmt.Println("\nServer, agent and lab can run here.")

@@ -4,7 +4,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"text/tabwriter"
 
@@ -40,7 +42,7 @@ docker.io/library/web:latest, and may be written either way.`,
 	}
 	c.PersistentFlags().StringVar(&f.root, "root", imageRoot, "folder of the images")
 	c.AddCommand(imageImportCommand(&f), imageListCommand(&f), imageBuildCommand(&f), imageRemoveCommand(&f), imagePruneCommand(&f))
-	return c
+	return onlyVerbs(c)
 }
 
 func imageImportCommand(f *imageFlags) *cobra.Command {
@@ -88,13 +90,13 @@ func imageListCommand(f *imageFlags) *cobra.Command {
 		Example: `  seatrial image list
   seatrial image list -o json`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(c *cobra.Command, _ []string) error {
 			if f.output != "" && f.output != "json" {
 				return status{exitInput, fmt.Errorf("--output %q: want json, or nothing for a table", f.output)}
 			}
-			s, err := image.Open(f.root, image.Config{})
+			s, err := f.open(c)
 			if err != nil {
-				return status{exitWorld, err}
+				return err
 			}
 			list, err := s.List()
 			if err != nil {
@@ -113,6 +115,19 @@ func imageListCommand(f *imageFlags) *cobra.Command {
 	}
 	c.Flags().StringVarP(&f.output, "output", "o", "", "json, or nothing for a table")
 	return c
+}
+
+// open opens the store for what makes no images: a folder that was named wrongly is not
+// made, and is no store without images.
+func (f *imageFlags) open(c *cobra.Command) (*image.Store, error) {
+	if _, err := os.Stat(f.root); errors.Is(err, fs.ErrNotExist) && c.Flags().Changed("root") {
+		return nil, status{exitInput, fmt.Errorf("--root: no images are kept in %s: %w", f.root, err)}
+	}
+	s, err := image.Open(f.root, image.Config{})
+	if err != nil {
+		return nil, status{exitWorld, err}
+	}
+	return s, nil
 }
 
 func printImages(list []image.Image) error {
@@ -194,11 +209,11 @@ func imageRemoveCommand(f *imageFlags) *cobra.Command {
 		Short: "Remove images of this host that no container uses",
 		Example: `  seatrial image remove web:v1
   seatrial image remove sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			s, err := image.Open(f.root, image.Config{})
+		Args: atLeast(1, "images"),
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := f.open(c)
 			if err != nil {
-				return status{exitWorld, err}
+				return err
 			}
 			for _, ref := range args {
 				if err := s.Remove(ref); err != nil {
@@ -219,10 +234,10 @@ removes images by itself: when the node says DiskPressure, this is what makes ro
 image that was imported, not pulled, has to be imported again before a pod can use it.`,
 		Example: `  seatrial image prune`,
 		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			s, err := image.Open(f.root, image.Config{})
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, err := f.open(c)
 			if err != nil {
-				return status{exitWorld, err}
+				return err
 			}
 			list, err := s.Prune()
 			if err != nil {

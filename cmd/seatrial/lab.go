@@ -3,12 +3,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -55,10 +57,10 @@ for real: a crash kills everything on a host at once, a cut drops every frame.`,
   seatrial lab cut node-0 node-2
   seatrial lab down`,
 	}
-	c.PersistentFlags().StringVar(&f.dir, "dir", lab.DefaultDir, "folder of the lab")
+	c.PersistentFlags().StringVar(&f.dir, "dir", lab.DefaultDir, "folder of the lab, by which all verbs find it")
 	c.AddCommand(labUpCommand(&f), labStatusCommand(&f), labDownCommand(&f), labExecCommand(&f))
 	c.AddCommand(labHarmCommands(&f)...)
-	return c
+	return onlyVerbs(c)
 }
 
 func labUpCommand(f *labFlags) *cobra.Command {
@@ -96,7 +98,16 @@ func (f *labFlags) up(ctx context.Context) error {
 	for i := range f.nodes {
 		cfg.Nodes = append(cfg.Nodes, labNode("node-"+strconv.Itoa(i)))
 	}
+	if err := errors.Join(cfg.Check(), f.checkFolders(cfg.Dir)); err != nil {
+		return status{exitInput, err}
+	}
 	t, err := testbed.Up(ctx, cfg)
+	if err != nil && ctx.Err() != nil {
+		if _, there := lab.Open(cfg.Dir); there != nil {
+			return status{exitStopped, errors.New("stopped before the lab was up; nothing of it is left")}
+		}
+		return status{exitStopped, err} // which says what is left
+	}
 	if err != nil {
 		return status{exitWorld, err}
 	}
@@ -107,7 +118,26 @@ func (f *labFlags) up(ctx context.Context) error {
 	if err != nil {
 		return status{exitWorld, fmt.Errorf("--kubeconfig: %w; the lab is up: seatrial lab down takes it away", err)}
 	}
+	if cfg.Dir != lab.DefaultDir {
+		defer fmt.Fprintf(os.Stderr, "lab: every other verb of lab needs --dir %s, too\n", cfg.Dir)
+	}
 	fmt.Printf("%d nodes are ready; use them by: seatrial kubectl --kubeconfig %s get nodes\n", f.nodes, f.kubeconfig)
+	return nil
+}
+
+// checkFolders looks at what a lab that is up would only then be wrong about.
+func (f *labFlags) checkFolders(dir string) error {
+	if l, err := lab.Open(dir); err == nil {
+		return l.Refuse()
+	}
+	if f.kubeconfig == "" {
+		return nil
+	}
+	if i, err := os.Stat(filepath.Dir(f.kubeconfig)); err != nil {
+		return fmt.Errorf("--kubeconfig: %w", err)
+	} else if !i.IsDir() {
+		return fmt.Errorf("--kubeconfig: %s is not a folder", filepath.Dir(f.kubeconfig))
+	}
 	return nil
 }
 
@@ -183,7 +213,10 @@ func printLab(s lab.Status) error {
 		for _, p := range h.Services {
 			list = append(list, p.String())
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", h.Name, h.Addr, h.Phase, strings.Join(append(list, h.Problem), " "))
+		if h.Problem != "" {
+			list = append(list, h.Problem)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", h.Name, h.Addr, h.Phase, cmp.Or(strings.Join(list, " "), "-"))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -206,9 +239,14 @@ func labDownCommand(f *labFlags) *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), downMax)
 			defer cancel()
-			if err := l.Down(ctx); err != nil {
+			is, err := l.Status(ctx)
+			if err == nil {
+				err = l.Down(ctx)
+			}
+			if err != nil {
 				return status{exitWorld, err}
 			}
+			fmt.Fprintf(os.Stderr, "lab: %s (%s) is taken away, with its folder %s\n", is.Name, is.Subnet, is.Dir)
 			return nil
 		},
 	}
@@ -216,16 +254,18 @@ func labDownCommand(f *labFlags) *cobra.Command {
 
 func labExecCommand(f *labFlags) *cobra.Command {
 	return &cobra.Command{
-		Use:     "exec HOST -- COMMAND...",
-		Short:   "Run a command on a host",
+		Use:   "exec HOST -- COMMAND...",
+		Short: "Run a command on a host",
+		Long: `Runs a command on a host, beside its services, for up to a minute. It has no input; what
+it writes is printed together when it has ended, and its exit status is that of this.`,
 		Example: "  seatrial lab exec node-0 -- ip route",
-		Args:    cobra.MinimumNArgs(2),
+		Args:    atLeast(2, "a host and a command"),
 		RunE: func(c *cobra.Command, args []string) error {
-			l, err := lab.Open(f.dir)
+			l, err := f.open(c.Context(), args[:1])
 			if err != nil {
-				return status{exitInput, err}
+				return err
 			}
-			out, err := l.Exec(c.Context(), args[0], args[1:])
+			out, err := l.Lab().Exec(c.Context(), args[0], args[1:])
 			if err != nil {
 				return status{exitWorld, err}
 			}
@@ -243,20 +283,20 @@ func labHarmCommands(f *labFlags) []*cobra.Command {
 	host := func(use, short string, do func(h testbed.Hosts, host string) error) *cobra.Command {
 		return &cobra.Command{Use: use + " HOST", Short: short, Args: exactly(1, "a host"), Example: "  seatrial lab " + use + " node-1",
 			RunE: func(c *cobra.Command, args []string) error {
-				return f.harm(c.Context(), func(h testbed.Hosts) error { return do(h, args[0]) })
+				return f.harm(c.Context(), args, func(h testbed.Hosts) error { return do(h, args[0]) })
 			}}
 	}
 	var oneWay bool
 	cut := &cobra.Command{Use: "cut HOST [HOST]", Short: "Cut a host from another, or from all", Args: cobra.RangeArgs(1, 2),
 		Example: "  seatrial lab cut node-1\n  seatrial lab cut node-0 node-1 --one-way",
 		RunE: func(c *cobra.Command, args []string) error {
-			return f.harm(c.Context(), func(h testbed.Hosts) error { return h.Cut(args[:1], args[1:], oneWay) })
+			return f.harm(c.Context(), args, func(h testbed.Hosts) error { return h.Cut(args[:1], args[1:], oneWay) })
 		}}
 	cut.Flags().BoolVar(&oneWay, "one-way", false, "only what the first sends to the other")
 	heal := &cobra.Command{Use: "heal [HOST [HOST]]", Short: "Take cuts back, all if no host is named", Args: cobra.MaximumNArgs(2),
 		Example: "  seatrial lab heal",
 		RunE: func(c *cobra.Command, args []string) error {
-			return f.harm(c.Context(), func(h testbed.Hosts) error {
+			return f.harm(c.Context(), args, func(h testbed.Hosts) error {
 				return h.Heal(args[:min(1, len(args))], args[min(1, len(args)):], false)
 			})
 		}}
@@ -269,10 +309,28 @@ func labHarmCommands(f *labFlags) []*cobra.Command {
 	}
 }
 
-func (f *labFlags) harm(ctx context.Context, do func(testbed.Hosts) error) error {
-	t, err := testbed.Open(ctx, f.dir)
+// open finds the lab, which must have these hosts.
+func (f *labFlags) open(ctx context.Context, hosts []string) (*testbed.Testbed, error) {
+	t, err := testbed.Find(ctx, f.dir)
 	if err != nil {
-		return status{exitInput, err}
+		return nil, status{exitInput, err}
+	}
+	all := testbed.Hosts{T: t}.Names()
+	for _, h := range hosts {
+		if !slices.Contains(all, h) {
+			return nil, status{exitInput, fmt.Errorf("the lab has no host %q; it has %s", h, strings.Join(all, ", "))}
+		}
+	}
+	if len(hosts) == 2 && hosts[0] == hosts[1] {
+		return nil, status{exitInput, fmt.Errorf("%s and %s are one host: want two", hosts[0], hosts[1])}
+	}
+	return t, nil
+}
+
+func (f *labFlags) harm(ctx context.Context, hosts []string, do func(testbed.Hosts) error) error {
+	t, err := f.open(ctx, hosts)
+	if err != nil {
+		return err
 	}
 	if err := do(testbed.Hosts{T: t}); err != nil {
 		return status{exitWorld, err}

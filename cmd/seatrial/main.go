@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -58,6 +59,24 @@ func main() {
 	root.AddCommand(runCommand(), testCommand(), whyCommand(), benchCommand(), serveCommand(), clockCommand(),
 		labCommand(), gapCommand(), serverCommand(), agentCommand(), tokenCommand(), imageCommand(), doctorCommand(), kubectlCommand(), versionCommand())
 	os.Exit(exitCode(root.ExecuteContext(ctx)))
+}
+
+// onlyVerbs makes a command that only has others refuse what is none of them, of which
+// cobra would print the help and call it well.
+func onlyVerbs(c *cobra.Command) *cobra.Command {
+	c.DisableFlagsInUseLine = true
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		var verbs []string
+		for _, sub := range c.Commands() {
+			verbs = append(verbs, sub.Name())
+		}
+		return fmt.Errorf("%s has no verb %q; it has %s", c.CommandPath(), args[0], strings.Join(verbs, ", "))
+	}
+	c.Args = cobra.ArbitraryArgs
+	return c
 }
 
 func exitCode(err error) int {

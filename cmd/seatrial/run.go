@@ -73,7 +73,7 @@ const (
 )
 
 // standInsHelp says what the flag does.
-const standInsHelp = "with --world lab: images that --images do not have are stood in for, as the scenario describes them; false refuses instead"
+const standInsHelp = "on real hosts: images that --images do not have are stood in for, as the scenario describes them; false refuses instead"
 
 // demoImages is where make images puts them.
 const demoImages = "out/images"
@@ -93,6 +93,16 @@ func imagesOr(named []string) []string {
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {
+			return fmt.Errorf("%s wants %s, for example:\n%s", c.CommandPath(), what, c.Example)
+		}
+		return nil
+	}
+}
+
+// atLeast wants n arguments or more, and says what they are.
+func atLeast(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < n {
 			return fmt.Errorf("%s wants %s, for example:\n%s", c.CommandPath(), what, c.Example)
 		}
 		return nil

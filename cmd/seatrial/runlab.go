@@ -97,7 +97,7 @@ func takeAway(ctx context.Context, dir string) error {
 // checkForLab refuses what only a simulation can do, before anything is made.
 func checkForLab(scn *scenarios.Scenario) error {
 	if n := len(scn.Nodes); n > testbed.NodesMax {
-		return fmt.Errorf("%s: %d nodes; a lab has at most %d", scn.File, n, testbed.NodesMax)
+		return fmt.Errorf("%s: spec.cluster.nodeGroups: %d nodes; a lab has at most %d: run it by --world sim, or with fewer", scn.File, n, testbed.NodesMax)
 	}
 	if len(scn.Scheduler.Extenders) > 0 {
 		return fmt.Errorf("%s: spec.cluster.scheduler: it names extenders, which the lab's hosts cannot reach", scn.File)

@@ -132,7 +132,7 @@ func (f *serverFlags) read(c *cobra.Command) (err error) {
 		return err
 	}
 	f.cfg.Problem = func(err error) { fmt.Fprintln(os.Stderr, "seatrial:", err) }
-	return nil
+	return f.cfg.Check()
 }
 
 // advertised is the address that is asked for, or listened on, or has the default route.

@@ -43,7 +43,7 @@ func tokenCommand() *cobra.Command {
 	}
 	c.PersistentFlags().StringVar(&file, "kubeconfig", "", "of an administrator (default $KUBECONFIG, else "+filepath.Join(server.DefaultDir, "admin.kubeconfig")+")")
 	c.AddCommand(tokenCreateCommand(&file), tokenListCommand(&file), tokenDeleteCommand(&file))
-	return c
+	return onlyVerbs(c)
 }
 
 func tokenCreateCommand(file *string) *cobra.Command {
@@ -56,6 +56,9 @@ func tokenCreateCommand(file *string) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			if span < 0 {
 				return status{exitInput, fmt.Errorf("--ttl %v: want 0 (it never ends) or more", span)}
+			}
+			if output != "" && output != "json" {
+				return status{exitInput, fmt.Errorf("--output %q: want json, or nothing for the command", output)}
 			}
 			at, err := openLogin(*file)
 			if err != nil {
@@ -78,14 +81,11 @@ func tokenCreateCommand(file *string) *cobra.Command {
 }
 
 func printToken(w io.Writer, output string, at *login, token string) error {
-	switch output {
-	case "":
-		fmt.Fprintf(w, "seatrial agent --server %s --token %s --ca-hash %s\n", at.server, token, at.caHash)
-		return nil
-	case "json":
+	if output == "json" {
 		return json.NewEncoder(w).Encode(map[string]string{"server": at.server, "token": token, "caHash": at.caHash})
 	}
-	return status{exitInput, fmt.Errorf("--output %q: want json", output)}
+	_, err := fmt.Fprintf(w, "seatrial agent --server %s --token %s --ca-hash %s\n", at.server, token, at.caHash)
+	return err
 }
 
 func tokenListCommand(file *string) *cobra.Command {

@@ -28,11 +28,19 @@ const (
 
 // Controller is the node lifecycle controller.
 type Controller struct {
-	registered map[string]types.UID // nodes whose event RegisteredNode was told
+	registered map[string]first // nodes whose event RegisteredNode was told
+}
+
+// first is when a node was first seen. Its silence counts from then at the earliest: the
+// heartbeats of a time without an API server could not be written, and its node is not to
+// blame (a node monitor of Kubernetes that has just started waits, too).
+type first struct {
+	uid types.UID
+	at  time.Time
 }
 
 // New returns it.
-func New() *Controller { return &Controller{registered: map[string]types.UID{}} }
+func New() *Controller { return &Controller{registered: map[string]first{}} }
 
 // Name is "node-lifecycle-controller".
 func (*Controller) Name() string { return "node-lifecycle-controller" }
@@ -70,11 +78,11 @@ func (c *Controller) Reconcile(now time.Time, v *view.View, key kinds.Ref) (p ct
 	if n == nil {
 		return p
 	}
-	if c.registered[n.Name] != n.UID {
-		c.registered[n.Name] = n.UID
+	if c.registered[n.Name].uid != n.UID {
+		c.registered[n.Name] = first{n.UID, now.Truncate(time.Second)} // as its creation is told
 		p.Note(api.Normal(n, component, "RegisteredNode", "Node "+n.Name+" event: Registered Node "+n.Name+" in Controller"))
 	}
-	due, watched := deadline(v, n)
+	due, watched := deadline(v, n, c.registered[n.Name].at)
 	if watched && !now.Before(due) {
 		if conditions, changed := silent(n, now); changed {
 			p.WriteNoted(statusWrite(n, conditions), notReadyNotes(n)...)
@@ -91,9 +99,9 @@ func (c *Controller) Reconcile(now time.Time, v *view.View, key kinds.Ref) (p ct
 	return p
 }
 
-// deadline is when a node's silence has lasted too long; watched is false when
-// the view vouches for its heartbeats.
-func deadline(v *view.View, n *corev1.Node) (due time.Time, watched bool) {
+// deadline is when a node's silence has lasted too long, of one that was first seen at a
+// time; watched is false when the view vouches for its heartbeats.
+func deadline(v *view.View, n *corev1.Node, seen time.Time) (due time.Time, watched bool) {
 	last, steady := v.Heartbeat(n.Name)
 	if steady {
 		return time.Time{}, false
@@ -106,9 +114,9 @@ func deadline(v *view.View, n *corev1.Node) (due time.Time, watched bool) {
 		if last.IsZero() {
 			return n.CreationTimestamp.Add(startupGraceMax), true
 		}
-		return later(last, n.CreationTimestamp.Time).Add(graceMax), true
+		return later(later(last, n.CreationTimestamp.Time), seen).Add(graceMax), true
 	}
-	return later(later(last, ready.LastHeartbeatTime.Time), n.CreationTimestamp.Time).Add(graceMax), true
+	return later(later(last, ready.LastHeartbeatTime.Time), later(n.CreationTimestamp.Time, seen)).Add(graceMax), true
 }
 
 func later(a, b time.Time) time.Time {

@@ -37,9 +37,21 @@ func TestUpAndDown(t *testing.T) {
 	}
 	require.Greater(t, len(c.residue().Picture(t)), 10, "what is looked for when it is down")
 	again := call(t, "", built.seatrial, c.upArgs(2)...)
-	require.Equal(t, 3, again.code)
+	require.Equal(t, 2, again.code)
 	require.Contains(t, again.err, "is up in "+c.dir+" already")
+	require.Contains(t, again.err, "seatrial lab down --dir "+c.dir)
 	require.Equal(t, 4, strings.Count(c.kubectl("get", "pods", "-l", "app=web", "--no-headers"), "Running"), "the one that is up takes no harm")
+
+	for _, wrong := range [][]string{{"crash", "node-9"}, {"exec", "node-9", "true"}, {"cut", "node-0", "node-9"}, {"cut", "node-0", "node-0"}, {"explode"}} {
+		r := call(t, "", built.seatrial, append([]string{"lab", "--dir", c.dir}, wrong...)...)
+		require.Equal(t, 2, r.code, "%v: %s", wrong, r)
+	}
+	began := time.Now()
+	c.lab("crash", "control-plane")
+	c.lab("crash", "node-0")
+	c.lab("restart", "control-plane")
+	require.Less(t, time.Since(began), 30*time.Second, "the verbs do not wait for a server that has crashed")
+	require.Contains(t, c.lab("status"), "server (pid ")
 }
 
 // TestUpIsKilled kills a lab up at several moments, and takes down what there is.

@@ -158,4 +158,4 @@ func (e *InputError) Error() string { return e.cause.Error() }
 func (e *InputError) Unwrap() error { return e.cause }
 
 // ErrNotJoined says that a host has no certificate and was given no token.
-var ErrNotJoined = errors.New("this host has not joined the cluster: want a token and the CA hash")
+var ErrNotJoined = errors.New("this host has not joined the cluster: want a token and the CA hash, which seatrial token create on the server prints")

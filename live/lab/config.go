@@ -151,13 +151,22 @@ func (c *Config) complete() error {
 	return c.validate()
 }
 
-func (c *Config) validate() error {
+// Check refuses a name or a subnet that no lab can have.
+func Check(name string, subnet netip.Prefix) error {
 	switch {
-	case len(c.Name) > nameMax || !labName.MatchString(c.Name):
-		return fmt.Errorf("lab: name %q: want 1 to %d of a-z and 0-9, a letter first", c.Name, nameMax)
-	case !c.Subnet.Addr().Is4() || c.Subnet.Bits() > 24 || c.Subnet.Bits() < 8:
-		return fmt.Errorf("lab: subnet %s: want an IPv4 one of /8 to /24, like %s", c.Subnet, DefaultSubnet)
-	case len(c.Hosts) == 0 || len(c.Hosts) > hostsMax:
+	case len(name) > nameMax || !labName.MatchString(name):
+		return fmt.Errorf("lab: name %q: want 1 to %d of a-z and 0-9, a letter first", name, nameMax)
+	case !subnet.Addr().Is4() || subnet.Bits() > 24 || subnet.Bits() < 8:
+		return fmt.Errorf("lab: subnet %s: want an IPv4 one of /8 to /24, like %s", subnet, DefaultSubnet)
+	}
+	return nil
+}
+
+func (c *Config) validate() error {
+	if err := Check(c.Name, c.Subnet); err != nil {
+		return err
+	}
+	if len(c.Hosts) == 0 || len(c.Hosts) > hostsMax {
 		return fmt.Errorf("lab: %d hosts: want 1 to %d", len(c.Hosts), hostsMax)
 	}
 	names, addrs := map[string]bool{switchName: true}, map[netip.Addr]string{

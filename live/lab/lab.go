@@ -77,12 +77,25 @@ func forget(c *Config, made []string) {
 	}
 }
 
+// Refuse is the error of making a lab where this one is.
+func (l *Lab) Refuse() error {
+	s, err := load(l.dir)
+	if err != nil || s == nil {
+		return err
+	}
+	return inTheWay(s)
+}
+
+func inTheWay(s *state) error {
+	return fmt.Errorf("lab %s is up in %s already, or was not taken down: look at it by seatrial lab status%s, or take it away by seatrial lab down%[3]s", s.Config.Name, s.Config.Dir, flagOf(s.Config.Dir))
+}
+
 // begin refuses what is there already, and records what will be.
 func begin(c Config, made []string) (*state, error) {
 	if s, err := load(c.Dir); err != nil {
 		return nil, err
 	} else if s != nil {
-		return nil, fmt.Errorf("lab %s is up in %s already, or was not taken down: seatrial lab status, or seatrial lab down", s.Config.Name, c.Dir)
+		return nil, inTheWay(s)
 	}
 	if _, err := netlink.LinkByName(linkName(c.Name)); err == nil {
 		return nil, fmt.Errorf("a lab named %s is up already, in another folder than %s (device %s is there): take it down, or choose another --name", c.Name, c.Dir, linkName(c.Name))
@@ -153,15 +166,39 @@ func Open(dir string) (*Lab, error) {
 		return nil, err
 	}
 	if s == nil {
-		return nil, fmt.Errorf("no lab is up in %s: seatrial lab up", dir)
+		return nil, missing(dir)
 	}
 	return &Lab{dir: dir}, nil
+}
+
+// missing says that a folder has no lab, and which labs there are.
+func missing(dir string) error {
+	text := fmt.Sprintf("no lab is up in %s; seatrial lab up%s makes one", dir, flagOf(dir))
+	var up []string
+	links, _ := netlink.LinkList() // without it the error says less
+	for _, l := range links {
+		if name, ok := strings.CutPrefix(l.Attrs().Name, linkName("")); ok {
+			up = append(up, name)
+		}
+	}
+	if len(up) > 0 {
+		text += fmt.Sprintf(" (up in other folders, which --dir names: %s)", strings.Join(up, ", "))
+	}
+	return errors.New(text)
+}
+
+// flagOf is the flag that names a lab's folder, if it has to be named.
+func flagOf(dir string) string {
+	if dir == DefaultDir {
+		return ""
+	}
+	return " --dir " + dir
 }
 
 // with does an operation under the lock, with the state as it is now.
 func (l *Lab) with(ctx context.Context, do func(*state) error) error {
 	if _, err := os.Stat(l.dir); err != nil {
-		return fmt.Errorf("no lab is up in %s: seatrial lab up", l.dir)
+		return missing(l.dir)
 	}
 	held, err := lock(ctx, l.dir)
 	if err != nil {
@@ -173,7 +210,7 @@ func (l *Lab) with(ctx context.Context, do func(*state) error) error {
 		return err
 	}
 	if s == nil {
-		return fmt.Errorf("no lab is up in %s: seatrial lab up", l.dir)
+		return missing(l.dir)
 	}
 	return do(s)
 }
@@ -311,7 +348,7 @@ func (l *Lab) down(ctx context.Context, s *state) error {
 	}
 	errs = append(errs, unlink(ctx, linkName(s.Config.Name)))
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("taking down lab %s: %w; try again: seatrial lab down", s.Config.Name, err)
+		return fmt.Errorf("taking down lab %s: %w; try again: seatrial lab down%s", s.Config.Name, err, flagOf(s.Config.Dir))
 	}
 	l.children.Wait()
 	_ = removeParent() // other labs may be there
@@ -355,7 +392,7 @@ func removeDirs(s *state) error {
 	}
 	for line := range strings.Lines(string(mounts)) {
 		if f := strings.Fields(line); len(f) > 4 && (f[4] == dir || strings.HasPrefix(f[4], dir+"/")) {
-			return fmt.Errorf("lab %s: %s is mounted, so that its folder cannot be removed: umount it, then seatrial lab down", s.Config.Name, f[4])
+			return fmt.Errorf("lab %s: %s is mounted, so that its folder cannot be removed: umount it, then seatrial lab down%s", s.Config.Name, f[4], flagOf(dir))
 		}
 	}
 	// The state goes last, so that Down can be tried again.

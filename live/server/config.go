@@ -69,7 +69,8 @@ func Preset() Config {
 	}
 }
 
-func (c *Config) validate() error {
+// Check refuses what is wrong before anything is made.
+func (c *Config) Check() error {
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen address %q: want HOST:PORT, such as %s", c.Listen, DefaultListen)

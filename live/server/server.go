@@ -63,7 +63,7 @@ type Server struct {
 // Nothing is served before Run; Close is for a server that is not run.
 func Open(ctx context.Context, cfg Config) (*Server, error) {
 	cfg.Network.Accounts = true
-	if err := cfg.validate(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
 	s := &Server{cfg: cfg}

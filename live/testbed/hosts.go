@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -73,6 +74,9 @@ func (h Hosts) Heal(from, to []string, oneWay bool) error {
 	})
 }
 
+// Names are all hosts.
+func (h Hosts) Names() []string { return h.all() }
+
 func (h Hosts) all() []string { return append([]string{scenarios.ControlPlane}, h.T.nodes...) }
 
 // others are to, or all that are not in from; all, if from is all.
@@ -87,8 +91,12 @@ func (h Hosts) others(from, to []string) []string {
 	return rest
 }
 
-// wordsMax bounds what is shown of a service's log.
-const wordsMax = 4 << 10
+// Limits of what is shown of a service's log: how much of its end is read, and how many
+// lines of that are said.
+const (
+	wordsMax     = 4 << 10
+	wordLinesMax = 10
+)
 
 // lastWords are the ends of what the services wrote, to say why a cluster did not come up.
 func (t *Testbed) lastWords() string {
@@ -102,7 +110,25 @@ func (t *Testbed) lastWords() string {
 		if err != nil || len(text) == 0 {
 			continue
 		}
-		b.WriteString("\n" + strings.TrimPrefix(f, t.dir+"/") + ":\n" + string(text[max(0, len(text)-wordsMax):]))
+		b.WriteString("\n" + strings.TrimPrefix(f, t.dir+"/") + ":\n" + ending(text))
 	}
-	return b.String()
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// ending is the last lines of a text, each once: a service that is started again and again
+// says the same each time.
+func ending(text []byte) string {
+	from := max(0, len(text)-wordsMax)
+	if from > 0 {
+		if n := bytes.IndexByte(text[from:], '\n'); n >= 0 && from+n+1 < len(text) {
+			from += n + 1 // not half a line
+		}
+	}
+	var lines []string
+	for line := range strings.Lines(string(text[from:])) {
+		if line = strings.TrimSuffix(line, "\n"); !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-wordLinesMax):], "\n") + "\n"
 }

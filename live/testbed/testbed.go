@@ -95,7 +95,8 @@ type Testbed struct {
 	kubeconfig string
 }
 
-func (c *Config) complete() error {
+// Check fills in what is not said, and refuses what is wrong before anything is made.
+func (c *Config) Check() error {
 	if c.Name == "" {
 		c.Name = lab.DefaultName
 	}
@@ -111,8 +112,28 @@ func (c *Config) complete() error {
 	if c.Mode != network.Direct && c.Mode != network.VXLAN {
 		return fmt.Errorf("network mode %q: want %s or %s", c.Mode, network.Direct, network.VXLAN)
 	}
+	if c.Scheduler != "" { // hosts bind it, and have a folder of their own
+		at, err := filepath.Abs(c.Scheduler)
+		if err != nil {
+			return err
+		}
+		c.Scheduler = at
+	}
 	if c.Say == nil {
 		c.Say = func(string) {}
+	}
+	if err := lab.Check(c.Name, c.Subnet); err != nil {
+		return err
+	}
+	for _, taken := range []struct{ of, cidr string }{{"pods", c.Network.PodCIDR}, {"services", c.Network.ServiceCIDR}} {
+		if p, err := netip.ParsePrefix(taken.cidr); err == nil && p.Overlaps(c.Subnet) {
+			return fmt.Errorf("subnet %s of the hosts overlaps %s of the %s: choose another, like %s", c.Subnet, p, taken.of, lab.DefaultSubnet)
+		}
+	}
+	for _, file := range c.Images {
+		if _, err := os.Stat(file); err != nil {
+			return fmt.Errorf("images: %w", err)
+		}
 	}
 	if len(c.Nodes) == 0 || len(c.Nodes) > NodesMax {
 		return fmt.Errorf("%d nodes: a lab has 1 to %d", len(c.Nodes), NodesMax)
@@ -128,7 +149,7 @@ func (c *Config) complete() error {
 // Up makes the lab and waits until all nodes are ready. If that fails, nothing of it is
 // left.
 func Up(ctx context.Context, cfg Config) (t *Testbed, err error) {
-	if err := cfg.complete(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
 	t = &Testbed{dir: cfg.Dir}
@@ -292,8 +313,19 @@ func (t *Testbed) importImages(ctx context.Context, from []string, made []image.
 	return nil
 }
 
-// Open finds the cluster of a lab that is up; dir "" is lab.DefaultDir.
+// Open finds the cluster of a lab that is up, and waits until its server answers; dir ""
+// is lab.DefaultDir.
 func Open(ctx context.Context, dir string) (*Testbed, error) {
+	t, err := Find(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	return t, t.connect(ctx)
+}
+
+// Find finds a lab that is up, for what is done to its hosts: the server need not answer,
+// and Client is nil.
+func Find(ctx context.Context, dir string) (*Testbed, error) {
 	if dir == "" {
 		dir = lab.DefaultDir
 	}
@@ -311,7 +343,7 @@ func Open(ctx context.Context, dir string) (*Testbed, error) {
 			t.nodes = append(t.nodes, h.Name)
 		}
 	}
-	return t, t.connect(ctx)
+	return t, nil
 }
 
 // connect waits for the kubeconfig and for an answer of the API.

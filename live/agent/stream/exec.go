@@ -83,7 +83,9 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request, t *target) error {
 	return nil
 }
 
-// attach joins the streams of a container.
+// attach joins the streams of a container. How that ends is no outcome of attaching: a
+// client who was told of an exit code would take it for a failure, and kubectl run -i then
+// prints the logs again. It reads the code from the pod's status.
 func (s *Server) attach(w http.ResponseWriter, r *http.Request, t *target) error {
 	o, err := streamOptions(r.URL.Query())
 	if err != nil {
@@ -96,8 +98,8 @@ func (s *Server) attach(w http.ResponseWriter, r *http.Request, t *target) error
 	if e == nil {
 		return err
 	}
-	code, err := s.runtime.Attach(e.ctx, t.Run, e.streams())
-	e.finish(outcome(code, err, "error attaching to container"))
+	_, err = s.runtime.Attach(e.ctx, t.Run, e.streams())
+	e.finish(outcome(0, err, "error attaching to container"))
 	return nil
 }
 

@@ -246,7 +246,7 @@ func TestKubectlFollow(t *testing.T) {
 	require.NoError(t, follow.Wait())
 	_ = attach.Wait()
 	require.Equal(t, "heard a\nheard b\nheard bye\n", said.String())
-	require.Equal(t, 4, attach.ProcessState.ExitCode())
+	require.Zero(t, attach.ProcessState.ExitCode(), "how the container ended is for its status to say")
 }
 
 func TestKubectlPortForward(t *testing.T) {
@@ -420,7 +420,7 @@ func TestKubectlAttachWithoutTerminal(t *testing.T) {
 	}
 	_, _ = io.Copy(io.Discard, out)
 	_ = cmd.Wait()
-	require.Equal(t, 5, cmd.ProcessState.ExitCode())
+	require.Zero(t, cmd.ProcessState.ExitCode())
 }
 
 // terminal makes a pair of ends.
