@@ -48,7 +48,9 @@ func (a *Agent) hostPorts() (out []proxy.HostPort) {
 	return out
 }
 
-// portTaken says whether another pod of the node has a port that this one wants.
+// portTaken says whether another pod's sandbox still has a port that this one wants. The
+// core admits no pod whose port is another's, but frees a port when the pod has ended,
+// which its sandbox may outlive by a moment.
 func (a *Agent) portTaken(pod *corev1.Pod, ip string) error {
 	have := a.hostPorts()
 	for _, h := range hostPortsOf(pod, ip) {
